@@ -1,0 +1,32 @@
+# Warnings and sanitizers, the same for every target of this project.
+add_library(culprit_options INTERFACE)
+target_include_directories(culprit_options INTERFACE ${CMAKE_SOURCE_DIR}/src)
+target_compile_options(culprit_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor
+  -Woverloaded-virtual $<$<BOOL:${CULPRIT_WERROR}>:-Werror>)
+if(CULPRIT_SANITIZE)
+  target_compile_options(culprit_options INTERFACE -fsanitize=address,undefined
+    -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+  target_link_options(culprit_options INTERFACE -fsanitize=address,undefined)
+endif()
+
+# culprit_layer(NAME SOURCES ... DEPS ...): the static library culprit_NAME of one folder under src/.
+function(culprit_layer name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_library(culprit_${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(culprit_${name} PUBLIC culprit_options ${ARG_DEPS})
+endfunction()
+
+# culprit_test(NAME SOURCES ... DEPS ...): a GoogleTest binary, its cases found at test time
+# so that a broken binary is a failing test and not a failing build.
+function(culprit_test name)
+  if(NOT CULPRIT_BUILD_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE culprit_options ${ARG_DEPS} GTest::gtest GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE CULPRIT_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+    CULPRIT_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST)
+endfunction()
