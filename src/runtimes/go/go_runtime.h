@@ -1,0 +1,35 @@
+// The Go runtime as the engine sees it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "binary/module_map.h"
+#include "runtimes/go/layout.h"
+#include "runtimes/runtime.h"
+
+namespace culprit::runtimes::go {
+
+class GoRuntime : public Runtime {
+ public:
+  /// Borrows `map`, which must outlive the runtime.
+  GoRuntime(Layout layout, const binary::ModuleMap& map) : layout_(std::move(layout)), map_(map) {}
+
+  [[nodiscard]] std::string_view name() const override { return "go"; }
+  [[nodiscard]] std::unique_ptr<StackWalk> walk(ThreadId thread, const Registers& registers,
+                                                const MemoryReader& memory) const override;
+  [[nodiscard]] std::optional<RuntimePlace> describe(Address address,
+                                                     const MemoryReader& memory) const override;
+  [[nodiscard]] std::string describe_value(std::uint64_t value,
+                                           const MemoryReader& memory) const override;
+  [[nodiscard]] std::vector<std::string> limits() const override { return {}; }
+
+  [[nodiscard]] const Layout& layout() const { return layout_; }
+
+ private:
+  Layout layout_;
+  const binary::ModuleMap& map_;
+};
+
+}  // namespace culprit::runtimes::go
