@@ -1,0 +1,40 @@
+// What the driver tells the agent, through one environment variable of the rr process:
+//
+//   CULPRIT_AGENT=v1;mode=record;report=7;hold_ms=3000;starve_ms=5000;preload=<hex>;own=<hex>
+//
+// The agent takes the variable out of the environment (and LD_PRELOAD too), and puts back what the
+// user had under both names, so that the recorded program sees its own environment only.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace culprit::agent {
+
+/// The name of the variable.
+inline constexpr char config_variable[] = "CULPRIT_AGENT";
+
+/// Settings of one rr process. Descriptors are -1 where there is none.
+struct AgentConfig {
+  enum class Mode : std::uint8_t {
+    record,  ///< software ticks, and asynchronous signals are kept out of user code
+    replay,  ///< software ticks; a pass, if there is a control descriptor
+  };
+  Mode mode = Mode::replay;
+  int report_fd = -1;   ///< record: the agent writes lines here, see report.h
+  int control_fd = -1;  ///< replay: the socket of the pass engine
+  std::uint32_t hold_ms = 3000;    ///< a signal held for longer ends the recording
+  std::uint32_t starve_ms = 5000;  ///< a task that keeps others from running for longer ends it
+  std::optional<std::string> user_preload;  ///< the user's own LD_PRELOAD
+  std::optional<std::string> user_config;   ///< the user's own variable of this name
+};
+
+/// The variable's value.
+[[nodiscard]] std::string encode(const AgentConfig& config);
+
+/// The inverse. Nothing if the text is not of this version or malformed; unknown keys are ignored.
+[[nodiscard]] std::optional<AgentConfig> decode(std::string_view text);
+
+}  // namespace culprit::agent
