@@ -44,8 +44,13 @@ std::uint32_t size_of(const FlowPlace& place);
 struct DataFlowEdge {
   FlowPlace destination;
   FlowKind kind = FlowKind::unknown;
-  std::vector<FlowPlace> sources;         ///< values before the instruction
-  std::optional<std::uint64_t> constant;  ///< immediate: the value of the destination bytes
+  std::vector<FlowPlace> sources;         ///< values before the instruction, immediates not among them
+  /// immediate: the value of the destination bytes. linear: the addend. arithmetic: the immediate
+  /// operand, if there is one. address without sources: the address itself.
+  std::optional<std::uint64_t> constant;
+  /// Not 0: exactly destination = sources[0] + sources[1] * scale (if there is one) + constant (if
+  /// set), modulo 2^64; all of them 8-byte registers. Kinds address and arithmetic only.
+  std::uint8_t linear_scale = 0;
 };
 
 /// Everything one execution of an instruction writes. Each written byte (rip excepted) is in

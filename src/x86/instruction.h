@@ -75,6 +75,16 @@ Result<Instruction> decode(std::span<const std::byte> bytes, Address address);
 /// The same, with the bytes from `code`. Also bad_input if nothing can be read at `address`.
 Result<Instruction> decode_at(const MemoryReader& code, Address address);
 
+/// Length and control flow only: enough to walk over code, and much cheaper than decode().
+struct Outline {
+  Address address;
+  std::uint8_t length = 0;
+  Flow flow = Flow::fallthrough;
+  bool table_jump = false;        ///< an indirect jump that may go through a jump table
+  std::optional<Address> target;  ///< direct jumps and calls
+};
+Result<Outline> outline(std::span<const std::byte> bytes, Address address);
+
 /// The instruction in Intel syntax ("mov qword ptr [r12-0x08], r13"). Numbers are hexadecimal.
 std::string text(const Instruction& instruction);
 

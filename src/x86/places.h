@@ -67,7 +67,7 @@ struct MemOperand {
   std::uint8_t address_size = 8;  ///< bytes of the address arithmetic: 8, or 4 (wraps at 4 GiB)
   std::uint8_t index_size = 8;    ///< 1 for xlat (al), else 8
   bool rip_relative = false;      ///< as written in the code; disp is already absolute
-  bool vector_index = false;      ///< gather/scatter: no single address, see effective_address
+  bool no_single_address = false;  ///< gather/scatter, and bt* with a bit offset in a register
   bool repeated = false;          ///< has a rep prefix: this is the element of the next iteration
   bool conditional = false;       ///< accessed only under a mask or condition
   bool read = false;
