@@ -44,7 +44,8 @@ struct Probe {
   std::optional<ProcessId> process;   ///< only hits in this address space (thread group)
   std::optional<ValueFilter> filter;  ///< write only: other hits are counted (raw) but not reported
   /// Of the hits that match, report only the newest ones: the agent keeps this many and delivers
-  /// them when the pass ends (as Hit messages with live == false). 0: report each hit as it happens.
+  /// them (oldest first, live == false) when the pass ends: at the end mark, before on_window() and
+  /// on_end(), so that those can use them. 0: report each hit as it happens.
   std::uint32_t keep_last = 0;
   /// With keep_last == 0: stop the replay at each reported hit and call the observer with live access
   /// (registers, memory). Otherwise hits are reported without stopping (cheap).
@@ -162,6 +163,9 @@ class PassObserver {
     return Next::go_on;
   }
   virtual void on_map_event(const MapEvent& event) { (void)event; }
+  /// The step window is complete. Called at most once, before on_end(); PassResult::window holds the
+  /// same window afterwards.
+  virtual void on_window(const StepWindow& window) { (void)window; }
   /// The end mark was reached: the replay stands there. Called at most once, before run() returns;
   /// not called if the trace ended first.
   virtual void on_end(const Position& at, const Registers& registers, const LiveState& live) {

@@ -1,0 +1,240 @@
+#include "provenance/last_writer.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "provenance/cached_memory.h"
+#include "provenance/naming.h"
+
+namespace culprit::provenance {
+namespace {
+
+/// Each live stop walks a stack; a value written more often than this is found by its ordinal first.
+constexpr std::size_t kMaxLiveHits = 24;
+/// Recursive functions are entered often: so many of the newest entries are kept.
+constexpr std::uint32_t kKeptEntries = 256;
+
+std::uint64_t mask_of(std::uint32_t size) {
+  return size >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * size)) - 1;
+}
+
+/// The frame whose code holds the writing instruction: the innermost, or its caller when the store was
+/// the return address that a call pushed.
+std::size_t frame_of_writer(const Moment& moment, Address pc) {
+  for (std::size_t i = 0; i < moment.frames.size() && i < 2; ++i) {
+    if (moment.frames[i].code.function.contains(pc)) return i;
+  }
+  return 0;
+}
+
+WriterHit examine(const ProcessImage& image, const Slot& slot, replay::Mark mark,
+                  const replay::Hit& hit, const MemoryReader& live) {
+  const CachedMemory memory(live);
+  WriterHit out;
+  out.hit = hit;
+  out.moment.mark = std::move(mark);
+  out.moment.position = hit.position;
+  out.moment.registers = hit.registers;
+  out.moment.frames = walk(image, hit.position.thread, hit.registers, memory);
+  out.location = describe_location(image, out.moment, slot.address, slot.size, memory);
+  for (const auto& runtime : image.runtimes()) {
+    out.value_meaning = runtime->describe_value(slot.value, memory);
+    if (!out.value_meaning.empty()) break;
+  }
+  out.code = out.moment.frames.front().code;
+  if (hit.kernel) return out;
+
+  std::optional<Address> start;
+  if (!out.code.function.empty()) start = out.code.function.start;
+  auto candidates = x86::find_writer_before(memory, start, hit.registers, slot.range());
+  if (candidates.empty()) {
+    out.source.note = "no instruction before this one can have stored into the slot";
+    return out;
+  }
+  out.writer = std::move(candidates.front());
+  const Address pc = out.writer->instruction.address;
+  out.frame = frame_of_writer(out.moment, pc);
+  out.code = image.symbols().locate(pc);
+
+  StoredBytes stored{out.writer->operand, 0, slot.size};
+  if (out.writer->written) {
+    // A wide store covers more than the slot, a narrow one only a part of it.
+    const ByteRange written = *out.writer->written;
+    const std::int64_t delta = slot.address - written.start;
+    if (delta >= 0 && static_cast<std::uint64_t>(delta) < written.size) {
+      stored.offset = static_cast<std::uint32_t>(delta);
+      stored.size = static_cast<std::uint32_t>(
+          std::min<std::uint64_t>(slot.size, written.size - stored.offset));
+    }
+  }
+  out.source = find_source(image, out.moment, {out.frame, pc, true, stored}, memory);
+  if (out.source.kind == ValueSource::Kind::memory && out.source.address) {
+    out.source_place = describe_source(image, out.moment, *out.source.address, out.source.size, memory);
+  }
+  return out;
+}
+
+/// The `ordinal`-th hit of a probe, whatever the probe reported and how.
+replay::Mark hit_mark(const replay::Probe& probe, std::uint64_t ordinal) {
+  replay::Mark mark;
+  mark.kind = replay::Mark::Kind::probe_hit;
+  mark.probe = probe;
+  mark.probe.live = false;
+  mark.probe.keep_last = 0;
+  mark.ordinal = ordinal;
+  return mark;
+}
+
+/// Examines each matching write as it happens and keeps the newest; collects the owner's entries.
+class WriterObserver : public replay::PassObserver {
+ public:
+  WriterObserver(const ProcessImage& image, const Slot& slot, const replay::Probe& probe,
+                 const std::optional<Activation>& owner)
+      : image_(image), slot_(slot), probe_(probe), owner_(owner) {}
+
+  replay::Next on_hit(const replay::Hit& hit, const replay::LiveState* live) override {
+    if (hit.probe == 1 && owner_) {
+      if (hit.registers.sp() == owner_->cfa - 8) {
+        entered = hit.position;
+        entry_ordinal = hit.ordinal;
+      }
+      return replay::Next::go_on;
+    }
+    newest = hit;
+    if (live == nullptr) return replay::Next::go_on;
+    if (++live_hits_ > kMaxLiveHits) {
+      too_many = true;
+      return replay::Next::stop_pass;
+    }
+    writer = examine(image_, slot_, hit_mark(probe_, hit.ordinal), hit, *live);
+    return replay::Next::go_on;
+  }
+
+  std::optional<WriterHit> writer;
+  std::optional<replay::Hit> newest;
+  std::optional<replay::Position> entered;
+  std::optional<std::uint64_t> entry_ordinal;
+  bool too_many = false;
+
+ private:
+  const ProcessImage& image_;
+  const Slot& slot_;
+  const replay::Probe probe_;
+  const std::optional<Activation>& owner_;
+  std::size_t live_hits_ = 0;
+};
+
+/// Stops at one known write and examines it.
+class OneWriterObserver : public replay::PassObserver {
+ public:
+  OneWriterObserver(const ProcessImage& image, const Slot& slot, replay::Mark mark, replay::Hit hit)
+      : image_(image), slot_(slot), mark_(std::move(mark)), hit_(std::move(hit)) {}
+
+  void on_end(const replay::Position& at, const Registers& registers,
+              const replay::LiveState& live) override {
+    (void)at;
+    hit_.registers = registers;
+    writer = examine(image_, slot_, mark_, hit_, live);
+  }
+
+  std::optional<WriterHit> writer;
+
+ private:
+  const ProcessImage& image_;
+  const Slot& slot_;
+  replay::Mark mark_;
+  replay::Hit hit_;
+};
+
+void count(report::Stats& stats, const replay::PassResult& pass) {
+  stats.passes += 1;
+  for (const std::uint64_t hits : pass.raw_hits) stats.hits += hits;
+}
+
+Result<LastWriter> outcome(const WriterObserver& observer, const replay::PassResult& pass,
+                           std::optional<WriterHit> writer) {
+  if (!pass.end_reached) {
+    return Error{ErrorCode::replay_failed,
+                 "the replay ended before the moment that an earlier pass had reached"};
+  }
+  LastWriter out;
+  out.writer = std::move(writer);
+  if (!pass.matches.empty()) out.matches = pass.matches.front();
+  if (!pass.raw_hits.empty()) out.writes = pass.raw_hits.front();
+  out.entered = observer.entered;
+  out.entry_ordinal = observer.entry_ordinal;
+  if (out.entered) {
+    out.older_than_owner =
+        !observer.newest || observer.newest->position.sequence < out.entered->sequence;
+  }
+  return out;
+}
+
+}  // namespace
+
+replay::Probe Slot::probe() const {
+  replay::Probe probe;
+  probe.kind = replay::ProbeKind::write;
+  probe.address = address;
+  probe.size = static_cast<std::uint8_t>(size);
+  probe.filter = replay::ValueFilter{value & mask_of(size), mask_of(size)};
+  return probe;
+}
+
+SourcePlace describe_source(const ProcessImage& image, const Moment& moment, Address address,
+                            std::uint64_t size, const MemoryReader& memory) {
+  SourcePlace place;
+  place.location = describe_location(image, moment, address, size, memory);
+  place.name = short_name(image, moment, address, memory);
+  if (const auto i = moment.frame_of(address)) {
+    const WalkFrame& frame = moment.frames[*i];
+    if (frame.frame.cfa && frame.code.entry) {
+      place.activation = Activation{frame.code.entry, *frame.frame.cfa, moment.position.thread};
+    }
+  }
+  return place;
+}
+
+Result<LastWriter> find_last_writer(replay::Replay& replay, const ProcessImage& image,
+                                    const Slot& slot, const replay::Mark& before,
+                                    const std::optional<Activation>& owner,
+                                    std::chrono::milliseconds deadline, report::Stats& stats) {
+  replay::PassSpec spec;
+  spec.probes.push_back(slot.probe());
+  spec.probes.front().live = true;
+  spec.probes.front().process = image.process();
+  if (owner) {
+    replay::Probe entry;
+    entry.process = image.process();
+    entry.kind = replay::ProbeKind::execute;
+    entry.address = owner->entry;
+    entry.thread = owner->thread;
+    entry.keep_last = kKeptEntries;
+    spec.probes.push_back(entry);
+  }
+  spec.end = before;
+  spec.deadline = deadline;
+
+  WriterObserver observer(image, slot, spec.probes.front(), owner);
+  CULPRIT_ASSIGN(replay::PassResult pass, replay.run(spec, observer));
+  count(stats, pass);
+  if (!observer.too_many) return outcome(observer, pass, std::move(observer.writer));
+
+  // Too hot to walk the stack at each write: find the newest one's ordinal, then stop only there.
+  spec.probes.front().live = false;
+  spec.probes.front().keep_last = 1;
+  WriterObserver counting(image, slot, spec.probes.front(), owner);
+  CULPRIT_ASSIGN(pass, replay.run(spec, counting));
+  count(stats, pass);
+  if (!counting.newest) return outcome(counting, pass, std::nullopt);
+  replay::PassSpec again;
+  again.end = hit_mark(spec.probes.front(), counting.newest->ordinal);
+  again.deadline = deadline;
+  OneWriterObserver one(image, slot, again.end, *counting.newest);
+  CULPRIT_ASSIGN(const replay::PassResult last, replay.run(again, one));
+  count(stats, last);
+  return outcome(counting, pass, std::move(one.writer));
+}
+
+}  // namespace culprit::provenance

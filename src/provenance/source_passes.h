@@ -1,0 +1,49 @@
+// Where a value came from when the stopped moment alone does not tell: one more pass that catches the
+// registers of the load, or a step window that a dynamic slice runs over.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+#include "base/result.h"
+#include "provenance/last_writer.h"
+#include "provenance/moment.h"
+#include "provenance/process_image.h"
+#include "provenance/value_source.h"
+#include "replay/replay.h"
+#include "report/model.h"
+
+namespace culprit::provenance {
+
+/// A source with its place named at the moment it was asked for.
+struct ResolvedSource {
+  ValueSource source;
+  std::optional<SourcePlace> place;  ///< if source.kind is memory
+};
+
+/// Limits of a step window.
+struct WindowLimits {
+  std::uint32_t max_steps = 100'000;  ///< instructions kept; some 3 s of single-stepping
+  int max_frames = 3;                 ///< how far the window's start may move to callers
+};
+
+/// Resolves a Kind::load source: where was its instruction's memory operand when it last executed in
+/// this frame before the moment? One pass. The source comes back unchanged (with a note) if the load was
+/// not seen.
+[[nodiscard]] Result<ResolvedSource> resolve_load(replay::Replay& replay, const ProcessImage& image,
+                                                  const Moment& moment, const ValueSource& load,
+                                                  std::chrono::milliseconds deadline,
+                                                  report::Stats& stats);
+
+/// Answers `question` with a step window that begins at the entry of the question's frame, or of its
+/// callers where that is not enough, and ends at the moment. Two passes for each try.
+[[nodiscard]] Result<ResolvedSource> resolve_by_window(replay::Replay& replay,
+                                                       const ProcessImage& image,
+                                                       const Moment& moment,
+                                                       const ValueQuestion& question,
+                                                       std::uint64_t value, WindowLimits limits,
+                                                       std::chrono::milliseconds deadline,
+                                                       report::Stats& stats);
+
+}  // namespace culprit::provenance
