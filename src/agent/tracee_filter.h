@@ -32,6 +32,19 @@ class TraceeFilter {
   /// status is swallowed: the filter has resumed the task, and rr goes on waiting.
   virtual bool on_stop(pid_t tid, int status) = 0;
 
+  /// rr asks for a PTRACE_INTERRUPT of `tid`. Returns true to leave it out (rr sees success).
+  virtual bool on_interrupt(pid_t tid) {
+    (void)tid;
+    return false;
+  }
+
+  /// The ticks counter of `tid` was opened (with counting true), started or stopped: while it counts,
+  /// the task runs its own code; while it does not, rr uses the task for purposes of its own.
+  virtual void on_counting(pid_t tid, bool counting) {
+    (void)tid;
+    (void)counting;
+  }
+
   /// rr is about to wait for `tid` (or any task: -1) and nothing is queued. For watchdogs; may
   /// return a number of milliseconds after which it wants to be called again, 0 for never.
   virtual int before_wait(pid_t tid) {

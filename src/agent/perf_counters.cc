@@ -1,0 +1,107 @@
+#include "agent/perf_counters.h"
+
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+
+#include <atomic>
+
+#include "agent/kernel.h"
+
+namespace culprit::agent {
+namespace {
+
+enum class Kind : unsigned char { none, self, self_transactional, ticks, other };
+
+// rr's own limit of descriptors is far lower than this; beyond it a counter is refused.
+constexpr int max_fd = 65536;
+std::atomic<Kind> g_kind[max_fd];
+std::atomic<pid_t> g_tid[max_fd];
+
+// rr's self tests run a loop of 500 conditional branches. One wants to see at least 500, the Xen
+// test at most 500; with the IN_TXCP bit a reading of 0 means "not supported", which rr can handle
+// (PerfCounters.cc, check_working_counters, check_for_xen_pmi_bug, check_for_kvm_in_txcp_bug).
+constexpr unsigned long long self_test_branches = 500;
+
+// IA32_PERFEVTSELx bits 32 and 33, IN_TX and IN_TXCP (Intel SDM vol. 3B, 20.3.6.5).
+constexpr unsigned long long transactional_bits = 3ULL << 32;
+
+// A software clock that never comes to the end of this period never sends a signal.
+constexpr unsigned long long endless = 1ULL << 60;
+
+Kind kind_of(int fd) {
+  return fd >= 0 && fd < max_fd ? g_kind[fd].load(std::memory_order_acquire) : Kind::none;
+}
+
+}  // namespace
+
+bool is_hardware_event(const perf_event_attr& attributes) {
+  return attributes.type != PERF_TYPE_SOFTWARE && attributes.type != PERF_TYPE_TRACEPOINT &&
+         attributes.type != PERF_TYPE_BREAKPOINT;
+}
+
+long open_counter(const perf_event_attr& attributes, pid_t tid, int cpu, unsigned long flags,
+                  pid_t* task_opened) {
+  *task_opened = 0;
+  perf_event_attr clock;
+  memset(&clock, 0, sizeof clock);
+  clock.size = sizeof clock;
+  clock.type = PERF_TYPE_SOFTWARE;
+  clock.config = PERF_COUNT_SW_TASK_CLOCK;
+  clock.exclude_kernel = 1;
+  clock.exclude_guest = 1;
+  clock.disabled = tid != 0;
+  if (attributes.sample_period != 0) clock.sample_period = endless;
+  long fd = kernel_call(SYS_perf_event_open, to_register(&clock), tid, cpu, -1,
+                        static_cast<long>(flags));
+  // A task's counter is only ever named in calls that are answered here, so where the kernel
+  // refuses events any descriptor will do.
+  if (fd < 0 && tid != 0) fd = kernel_call(SYS_eventfd2, 0, EFD_CLOEXEC);
+  if (fd < 0) return fd;
+  if (fd >= max_fd) {
+    kernel_call(SYS_close, fd);
+    return -EMFILE;
+  }
+  Kind kind = Kind::other;
+  if (tid == 0) {
+    kind = (attributes.config & transactional_bits) != 0 ? Kind::self_transactional : Kind::self;
+  } else if (attributes.sample_period != 0) {
+    kind = Kind::ticks;  // the one that would interrupt the task
+    *task_opened = tid;
+  }
+  g_tid[fd].store(tid, std::memory_order_relaxed);
+  g_kind[fd].store(kind, std::memory_order_release);
+  return fd;
+}
+
+bool read_counter(int fd, unsigned long long* value) {
+  const Kind kind = kind_of(fd);
+  if (kind == Kind::none) return false;
+  *value = kind == Kind::self ? self_test_branches : 0;
+  return true;
+}
+
+bool control_counter(int fd, unsigned long request, std::optional<CounterChange>* change) {
+  const Kind kind = kind_of(fd);
+  if (kind == Kind::none) return false;
+  switch (request) {
+    case PERF_EVENT_IOC_ENABLE:
+    case PERF_EVENT_IOC_DISABLE:
+      if (kind == Kind::ticks) {
+        *change = CounterChange{g_tid[fd].load(std::memory_order_relaxed),
+                                request == PERF_EVENT_IOC_ENABLE};
+      }
+      return true;
+    case PERF_EVENT_IOC_RESET:
+    case PERF_EVENT_IOC_PERIOD:
+      return true;
+    default:
+      return false;
+  }
+}
+
+void close_counter(int fd) {
+  if (kind_of(fd) != Kind::none) g_kind[fd].store(Kind::none, std::memory_order_release);
+}
+
+}  // namespace culprit::agent

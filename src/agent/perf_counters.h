@@ -1,0 +1,43 @@
+// The counters that rr believes in, on a machine that has none.
+//
+// rr 5.6 (PerfCounters.cc) opens PERF_TYPE_RAW events: on its own thread (tid 0) to test the
+// hardware, and for each task to count "ticks" and to interrupt it when a time slice is over. Each
+// gets a descriptor of a real software event instead (task clock), because one of the self tests
+// issues its ioctls inline, past libc; nothing is ever counted with it. A task's ticks read as 0.
+//
+// All functions may be called from any thread of rr (it closes and reads files on several).
+#pragma once
+
+#include <linux/perf_event.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include <optional>
+
+namespace culprit::agent {
+
+/// What a call on a descriptor means for the counting of a task.
+struct CounterChange {
+  pid_t tid = 0;
+  bool counting = false;
+};
+
+/// Is this an event that must be replaced?
+bool is_hardware_event(const perf_event_attr& attributes);
+
+/// perf_event_open(2) for such an event: a descriptor or a negative errno. `task_opened` is set to
+/// the tid if this is the ticks counter of a task.
+long open_counter(const perf_event_attr& attributes, pid_t tid, int cpu, unsigned long flags,
+                  pid_t* task_opened);
+
+/// True if `fd` is a replaced counter; then the reading (8 bytes) is stored.
+bool read_counter(int fd, unsigned long long* value);
+
+/// True if `fd` is a replaced counter and the request needs nothing of the kernel; `change` is set
+/// if it starts or stops the counting of a task.
+bool control_counter(int fd, unsigned long request, std::optional<CounterChange>* change);
+
+/// Forgets `fd`. Cheap for others.
+void close_counter(int fd);
+
+}  // namespace culprit::agent

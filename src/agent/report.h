@@ -1,0 +1,35 @@
+// What the agent tells the recorder, as lines of text on an inherited descriptor:
+//
+//   ready
+//   refused <one line for the user>
+//   stats held=<n> released=<n> dropped=<n> interrupts=<n> killed=<n>
+//
+// The last "stats" line counts. After "refused" rr is gone.
+#pragma once
+
+#include <atomic>
+#include <string_view>
+
+namespace culprit::agent {
+
+/// Counts of one recording.
+struct Statistics {
+  std::atomic<unsigned long> held{0};        ///< signals kept out of user code
+  std::atomic<unsigned long> released{0};    ///< of these, sent again at a system call
+  std::atomic<unsigned long> dropped{0};     ///< time-slice signals ignored in user code
+  std::atomic<unsigned long> interrupts{0};  ///< PTRACE_INTERRUPTs not made, and stops ignored
+  std::atomic<unsigned long> killed{0};      ///< tasks that SIGKILL ended in user code
+};
+extern Statistics g_statistics;
+
+/// Takes the descriptor over (close-on-exec from now on); -1 for none: stderr gets refusals.
+void open_report(int fd);
+
+void report_line(std::string_view line);
+void report_statistics();
+
+/// Ends the recording: reports `why`, kills the tasks (`kill_tasks` does what it can; the kernel does
+/// the rest, since rr sets PTRACE_O_EXITKILL) and this process. Callable from any thread.
+[[noreturn]] void refuse(std::string_view why, void (*kill_tasks)());
+
+}  // namespace culprit::agent
