@@ -265,14 +265,17 @@ int close(int fd) {
   return static_cast<int>(libc_result(kernel_call(SYS_close, fd)));
 }
 
-long ptrace(enum __ptrace_request number, ...) noexcept {
+// Under a name of its own: libc's declaration has an enum before the dots, for which va_start is not
+// defined in C++.
+long culprit_ptrace(unsigned int number, ...) noexcept __asm__("ptrace");
+long culprit_ptrace(unsigned int number, ...) noexcept {
   va_list list;
   va_start(list, number);
   const pid_t tid = va_arg(list, pid_t);
   const auto address = va_arg(list, std::uintptr_t);
   const auto data = va_arg(list, std::uintptr_t);
   va_end(list);
-  const auto request = static_cast<long>(static_cast<unsigned int>(number));
+  const auto request = static_cast<long>(number);
   agent::TraceeFilter* filter = agent::active_filter();
   if (filter != nullptr) {
     if (agent::is_resume(request) &&
