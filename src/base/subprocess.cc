@@ -311,6 +311,7 @@ Result<Process> Process::start(const ProcessOptions& options) {
   if (null && null.get() <= 2) null = FileDescriptor(::fcntl(null.get(), F_DUPFD_CLOEXEC, 3));
   if (!null) return io_error("cannot open /dev/null", errno);
   if (!options.inherit_stdin) plan.in = null.get();
+  if (options.stdin_fd >= 0) plan.in = options.stdin_fd;
 
   std::array<FileDescriptor, 2> child_ends;
   const std::array<const OutputMode*, 2> modes{&options.out, &options.err};
@@ -327,7 +328,9 @@ Result<Process> Process::start(const ProcessOptions& options) {
     ::fcntl(pipe.read.get(), F_SETFL, O_NONBLOCK);
     stream.pipe = std::move(pipe.read);
     stream.buffer = BoundedBuffer(mode.limit);
-    if (mode.kind == OutputMode::Kind::tee) stream.copy_to = static_cast<int>(i) + 1;
+    if (mode.kind == OutputMode::Kind::tee) {
+      stream.copy_to = mode.fd >= 0 ? mode.fd : static_cast<int>(i) + 1;
+    }
   }
   CULPRIT_ASSIGN(Pipe report, make_pipe());
   plan.report = report.write.get();

@@ -38,7 +38,7 @@ struct OutputMode {
     inherit,      ///< this process' own stream
     discard,      ///< /dev/null
     capture,      ///< kept in memory (bounded), read continuously so that the child never blocks
-    tee,          ///< as capture, and copied to this process' own stream as it arrives
+    tee,          ///< as capture, and copied as it arrives: to `fd`, or if -1 to our own stream
     descriptor,   ///< written to `fd` (borrowed until start() returns), e.g. an open file
   };
   Kind kind = Kind::capture;
@@ -65,6 +65,7 @@ struct ProcessOptions {
   std::vector<std::pair<std::string, std::string>> set_environment;
   std::string working_directory;  ///< empty: unchanged
   bool inherit_stdin = false;     ///< false: /dev/null
+  int stdin_fd = -1;              ///< if not -1: the child's stdin (borrowed until start() returns)
   OutputMode out;
   OutputMode err;
   /// Descriptors of this process that the child gets under the same numbers (their close-on-exec

@@ -1,0 +1,103 @@
+// Recording a command until it fails.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/progress.h"
+#include "base/result.h"
+#include "base/subprocess.h"
+#include "recorder/engine_probe.h"
+
+namespace culprit::recorder {
+
+/// Which endings of the program count as the failure that is wanted.
+struct Until {
+  bool signal = true;  ///< killed by a signal
+  bool exit = true;    ///< exit code other than 0
+  bool text = true;    ///< a crash text on stderr, whatever the exit code
+};
+
+/// Texts that crashing programs and their runtimes print (substrings of stderr).
+const std::vector<std::string>& default_crash_texts();
+
+/// What to record, and how.
+struct RecordOptions {
+  std::vector<std::string> command;           ///< program and arguments
+  std::filesystem::path output;               ///< the trace's directory; empty: a new one, see
+                                              ///< default_trace_root()
+  unsigned attempts = 1;                      ///< runs until it fails, at most this many
+  std::optional<std::chrono::milliseconds> timeout;  ///< of one run; then it is killed, and that
+                                                     ///< counts as its failure
+  Until until;
+  std::vector<std::string> crash_texts = default_crash_texts();
+  std::optional<Engine> engine;               ///< nothing: the best that the machine has
+  bool verify = true;                         ///< replay the trace once
+  std::chrono::milliseconds verify_deadline{120'000};
+  /// The program's output is copied here as it runs: its stdout to `out_fd`, stderr to `err_fd`;
+  /// -1: not shown.
+  int out_fd = 1;
+  int err_fd = 2;
+  std::size_t output_limit = std::size_t{16} << 20;  ///< bytes of each stream that are kept
+  /// Software ticks: see agent/config.h.
+  std::chrono::milliseconds hold_limit{3000};
+  std::chrono::milliseconds starve_limit{5000};
+};
+
+/// What the agent counted (software ticks).
+struct TicksStatistics {
+  unsigned long held = 0;
+  unsigned long released = 0;
+  unsigned long dropped = 0;
+  unsigned long interrupts = 0;
+  unsigned long killed = 0;  ///< tasks killed in user code: their last stretch is not replayed
+};
+
+/// A failing run, recorded.
+struct RecordOutcome {
+  std::filesystem::path trace;
+  Engine engine = Engine::software;
+  RrProgram rr;
+  ExitStatus status;
+  bool timed_out = false;       ///< it was killed at the timeout
+  std::string failure;          ///< "signal 6 (SIGABRT)", "exit code 2", "crash text 'panic:'", ...
+  CapturedOutput out;
+  CapturedOutput err;
+  unsigned attempts = 1;        ///< runs made, this one included
+  std::chrono::milliseconds elapsed{0};         ///< of this run
+  std::chrono::milliseconds replay_elapsed{0};  ///< of the verifying replay
+  bool verified = false;
+  std::string verification;     ///< one line: what the replay showed
+  TicksStatistics ticks;
+};
+
+/// Runs `options.command` under rr until it fails, keeps that trace, stores the output beside it
+/// (culprit-stdout, culprit-stderr, culprit-record.json) and replays it once. Traces of runs that
+/// did not fail are removed; nothing that existed before is touched.
+///
+/// Errors: usage (no such program, output directory in use), did_not_fail, cannot_record (no rr, no
+/// ptrace, refused by the agent, no space), replay_failed (the trace stays), interrupted (Ctrl-C:
+/// the program is stopped, the trace so far stays if rr could close it), io.
+[[nodiscard]] Result<RecordOutcome> record(const RecordOptions& options, Progress& progress);
+
+/// What one replay of a trace showed.
+struct ReplayCheck {
+  bool same_output = false;   ///< byte for byte
+  bool subset = false;        ///< parts of the output are missing: they did not go through a stream
+                              ///< that rr repeats
+  std::chrono::milliseconds elapsed{0};
+};
+
+/// Replays `trace` once to its end and compares its output. Errors: replay_failed, timeout,
+/// interrupted.
+[[nodiscard]] Result<ReplayCheck> verify_trace(const RrProgram& rr, Engine engine,
+                                               const std::filesystem::path& trace,
+                                               const CapturedOutput& out, const CapturedOutput& err,
+                                               std::size_t output_limit,
+                                               std::chrono::milliseconds deadline);
+
+}  // namespace culprit::recorder
