@@ -14,11 +14,11 @@ namespace culprit::crash {
 
 /// How the program ended, as the kernel told it. All members may be unknown.
 struct ExitInfo {
-  std::optional<int> signal;              ///< that killed it
-  std::optional<int> signal_code;         ///< si_code of that signal
-  std::optional<Address> fault_address;   ///< si_addr, for SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP
-  std::optional<Address> pc;              ///< the instruction that was at fault
-  std::optional<int> exit_status;         ///< if it ended by itself
+  std::optional<int> signal;             ///< that killed it
+  std::optional<int> signal_code;        ///< si_code of that signal
+  std::optional<Address> fault_address;  ///< si_addr, for SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP
+  std::optional<Address> pc;             ///< the instruction that was at fault
+  std::optional<int> exit_status;        ///< if it ended by itself
 };
 
 /// What kind of crash a report tells of. The names (to_string) appear in reports as `crash.kind`.
@@ -28,17 +28,22 @@ enum class Kind : std::uint8_t {
   go_marked_free_object,  ///< sweeper: an object that is free was marked
   go_bad_stack_pointer,   ///< stack copy: "invalid pointer found on stack"
   go_checkptr,            ///< "checkptr: …"
+  go_cgo_check,           ///< a Go pointer was stored into C memory (GOEXPERIMENT=cgocheck2)
   go_signal_panic,        ///< "panic: runtime error: … [signal SIGSEGV …]"
   go_unexpected_fault,    ///< "unexpected fault address 0x…"
-  go_unexpected_signal,   ///< "unexpected signal during runtime execution", or "SIGSEGV: …" in C code
+  go_unexpected_signal,   ///< "unexpected signal during runtime execution", or "SIGSEGV: …" in C
+                          ///< code
   go_unexpected_return,   ///< "unexpected return pc for F called from 0x…"
   go_fatal_error,         ///< any other "fatal error: …"
   go_panic,               ///< any other panic
+  libc_abort,             ///< the C library found damage: "double free or corruption (out)", …
   signal,                 ///< killed by a signal; the text says nothing better
   exit_status,            ///< ended by itself with a status that is not 0
 };
 
 [[nodiscard]] std::string_view to_string(Kind kind);
+/// A short phrase for people: "Go: bad pointer in the heap".
+[[nodiscard]] std::string_view title(Kind kind);
 
 /// What a suspect value is.
 enum class Role : std::uint8_t {
@@ -46,6 +51,7 @@ enum class Role : std::uint8_t {
   fault_address,  ///< an address that was accessed: the bad pointer plus some offset
   object,         ///< the base of an object or span that was damaged or freed too early
   slot,           ///< `slot` is where to begin; the value is what it holds
+  index,          ///< an index or a length that was out of range
 };
 
 [[nodiscard]] std::string_view to_string(Role role);
@@ -56,7 +62,8 @@ enum class Certainty : std::uint8_t {
   inferred,  ///< follows from what the text says
 };
 
-/// A value that the crash is about.
+/// A value that the crash is about. For Kind::go_bad_stack_pointer the slot is in the *new* stack,
+/// to which copystack has already copied the frame (stack.go: memmove before adjustframe).
 struct Suspect {
   Role role = Role::bad_pointer;
   std::optional<std::uint64_t> value;   ///< unknown only for Role::slot
@@ -65,7 +72,7 @@ struct Suspect {
   std::optional<std::uint64_t> offset;  ///< …and the slot's offset in it
   std::optional<ByteRange> span;        ///< the span or block that the value points into
   Certainty certainty = Certainty::stated;
-  std::string description;              ///< one line, for people
+  std::string description;  ///< one line, for people
   bool operator==(const Suspect&) const = default;
 };
 
@@ -78,10 +85,10 @@ struct Argument {
 
 /// One frame of a traceback in the text.
 struct Frame {
-  std::string function;              ///< as printed, without arguments
-  std::vector<Argument> arguments;   ///< flat; aggregates are opened
-  bool arguments_cut = false;        ///< the text has "..." for the rest
-  bool inlined = false;              ///< the text has "(...)" for all arguments, and no fp/sp/pc
+  std::string function;             ///< as printed, without arguments
+  std::vector<Argument> arguments;  ///< flat; aggregates are opened
+  bool arguments_cut = false;       ///< the text has "..." for the rest
+  bool inlined = false;             ///< the text has "(...)" for all arguments, and no fp/sp/pc
   std::string file;
   std::uint32_t line = 0;
   std::optional<std::uint64_t> pc_offset;  ///< "+0x5f": from the function's entry
@@ -108,7 +115,7 @@ struct Stack {
   std::optional<std::int64_t> machine;    ///< "m=0": the runtime's thread number
   std::vector<Frame> frames;              ///< innermost first
   std::optional<Frame> created_by;
-  bool cut = false;                       ///< frames are missing
+  bool cut = false;  ///< frames are missing
   bool operator==(const Stack&) const = default;
 };
 
@@ -130,23 +137,23 @@ struct FrameRef {
 /// arguments a frame, names of 1024 bytes. Strings are the program's bytes, unsanitised.
 struct CrashReport {
   Kind kind = Kind::exit_status;
-  std::string front_end;                 ///< the name of the front end that wrote it
-  std::string runtime = "none";          ///< "go", "glibc", "none"
-  std::optional<int> signal;             ///< that the text or the kernel names
+  std::string front_end;         ///< the name of the front end that wrote it
+  std::string runtime = "none";  ///< "go", "glibc", "none"
+  std::optional<int> signal;     ///< that the text or the kernel names
   std::optional<int> signal_code;
   std::optional<Address> fault_address;
-  std::optional<Address> pc;             ///< of the faulting instruction
+  std::optional<Address> pc;  ///< of the faulting instruction
   std::optional<int> exit_status;
-  std::vector<Suspect> suspects;         ///< best first
-  std::vector<std::string> message;      ///< the lines that say what is wrong, without the tracebacks
-  std::vector<Stack> stacks;             ///< in the order of the text
+  std::vector<Suspect> suspects;     ///< best first
+  std::vector<std::string> message;  ///< the lines that say what is wrong, without the tracebacks
+  std::vector<Stack> stacks;         ///< in the order of the text
   /// The frame in which the runtime noticed (innermost frame that is not the reporting machinery
   /// itself), for example wbBufFlush1 with its argument, the P.
   std::optional<FrameRef> reporting;
-  std::optional<std::int64_t> goroutine; ///< that was running
-  std::vector<RegisterValue> registers;  ///< of the fault, if the text has them
-  std::uint64_t offset = 0;              ///< of the first message line in the text, in bytes
-  bool truncated = false;                ///< the text ends in the middle, or a bound was met
+  std::optional<std::int64_t> goroutine;  ///< that was running
+  std::vector<RegisterValue> registers;   ///< of the fault, if the text has them
+  std::uint64_t offset = 0;               ///< of the first message line in the text, in bytes
+  bool truncated = false;                 ///< the text ends in the middle, or a bound was met
 
   /// The frame `reporting` points to; null if there is none.
   [[nodiscard]] const Frame* reporting_frame() const;

@@ -22,8 +22,8 @@ struct FrontEnd {
 /// All front ends, the most telling first: at equal kind its reports win.
 [[nodiscard]] std::span<const FrontEnd> front_ends();
 
-/// The reports of all front ends, best first: a report that names a suspect before one that does not,
-/// a runtime's text before a bare signal, the first fatal one of a text before its successors.
+/// The reports of all front ends, best first: a report that names a suspect before one that does
+/// not, a runtime's text before a bare signal, the first fatal one of a text before its successors.
 /// Never empty if the program failed (`exit` has a signal, or a status that is not 0).
 [[nodiscard]] std::vector<CrashReport> parse(std::string_view text, const ExitInfo& exit = {});
 

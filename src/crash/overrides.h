@@ -27,10 +27,10 @@ struct Overrides {
 /// suffix). `option` ("--pointer") is named in the error, of kind usage.
 [[nodiscard]] Result<std::uint64_t> parse_hex(std::string_view option, std::string_view text);
 
-/// The reports for this failure, best first. The text is report_text if given, else `output`. With a
-/// pointer or an address, the best report gets a first suspect of that value and slot (Certainty
-/// stated), and suspects of other values sink behind it; without any report, one of Kind::user_named
-/// is made.
+/// The reports for this failure, best first. The text is report_text if given, else `output`. With
+/// a pointer or an address, the best report gets a first suspect of that value and slot (Certainty
+/// stated), and suspects of other values sink behind it; without any report, one of
+/// Kind::user_named is made.
 [[nodiscard]] std::vector<CrashReport> parse_with_overrides(const Overrides& overrides,
                                                             std::string_view output,
                                                             const ExitInfo& exit);
