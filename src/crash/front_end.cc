@@ -18,9 +18,11 @@ int rank(const CrashReport& report) {
       std::any_of(report.suspects.begin(), report.suspects.end(), [](const Suspect& s) {
         return (s.value || s.slot) && s.role != Role::object && s.role != Role::index;
       });
-  if (stated) return text ? 0 : 1;
-  if (!report.suspects.empty()) return 2;
-  return text ? 3 : 4;
+  // Without a traceback the words may be somebody's account of another crash.
+  if (stated) return text ? (report.stacks.empty() ? 1 : 0) : 2;
+  if (!report.suspects.empty()) return 3;
+  if (report.kind == Kind::libc_abort) return 4;  // says more than the SIGABRT that follows it
+  return text ? 5 : 6;
 }
 
 }  // namespace

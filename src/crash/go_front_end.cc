@@ -52,7 +52,7 @@ constexpr std::array<std::string_view, 21> kRegisterNames{
     "r11", "r12", "r13", "r14", "r15", "rip", "rflags", "cs",  "fs", "gs"};
 
 // Functions that carry the news: the frame below the last of them is the one that noticed.
-constexpr std::array<std::string_view, 38> kMessengers{"panic",
+constexpr std::array<std::string_view, 41> kMessengers{"panic",
                                                        "runtime.throw",
                                                        "runtime.throw.func1",
                                                        "runtime.fatal",
@@ -89,7 +89,10 @@ constexpr std::array<std::string_view, 38> kMessengers{"panic",
                                                        "runtime.checkptrArithmetic",
                                                        "runtime.checkptrAlignment",
                                                        "runtime.systemstack_switch",
-                                                       "runtime.cgoCheckWriteBarrier.func1"};
+                                                       "runtime.cgoCheckWriteBarrier",
+                                                       "runtime.cgoCheckWriteBarrier.func1",
+                                                       "runtime.cgoCheckPtrWrite",
+    "runtime.cgoCheckPtrWrite.func1"};
 
 bool is_messenger(std::string_view function) {
   return std::find(kMessengers.begin(), kMessengers.end(), function) != kMessengers.end() ||
@@ -166,7 +169,7 @@ class GoReader {
     if (const auto found = find_anchor(text)) {
       const std::string_view head = text.substr(0, found->second);
       text.remove_prefix(found->second);
-      if (begins_after_stacks(text)) close(/*at_end=*/false);
+      if (begins_another(text)) close(/*at_end=*/false);
       const auto taken = static_cast<std::size_t>(text.data() - line.text.data());
       const bool blank = head.find_first_not_of(" \t") == std::string_view::npos;
       if (!head.empty() && taken <= kMaxPrefix && (!draft_ || !blank)) {
@@ -223,12 +226,21 @@ class GoReader {
     return colon != std::string_view::npos && signal_number(text.substr(0, colon)).has_value();
   }
 
-  // After the tracebacks, a message is another report, except what the runtime prints in between.
-  [[nodiscard]] bool begins_after_stacks(std::string_view text) const {
-    if (!draft_ || draft_->stack_lines == 0) return false;
-    return !text.starts_with("runtime: ") || text.starts_with("runtime: pointer 0x") ||
-           text.starts_with("runtime: marked free object") ||
-           text.starts_with("runtime: bad pointer in frame");
+  // The line that opens a report of the collector or of the stack copier; there is one in a report.
+  static bool opens(std::string_view text) {
+    return text.starts_with("runtime: pointer 0x") ||
+           text.starts_with("runtime: marked free object in span ") ||
+           text.starts_with("runtime: bad pointer in frame ");
+  }
+
+  // Does this message belong to another report than the one that is being read? After the
+  // tracebacks all do, except notes that the runtime prints in between.
+  [[nodiscard]] bool begins_another(std::string_view text) const {
+    if (!draft_) return false;
+    if (opens(text)) {
+      return draft_->stack_lines > 0 || draft_->bad || draft_->element_size > 0 || draft_->fatal;
+    }
+    return draft_->stack_lines > 0 && !text.starts_with("runtime: ");
   }
 
   // The current line from `text` on, with the lines that a mailer has folded off it while `folded`
@@ -483,7 +495,8 @@ class GoReader {
     add_message(whole);
     draft_->panicked = true;
     draft_->fatal = true;
-    if (draft_->report.kind == Kind::exit_status) draft_->report.kind = Kind::go_panic;
+    Kind& kind = draft_->report.kind;
+    if (kind == Kind::exit_status || kind == Kind::go_fatal_error) kind = Kind::go_panic;
     // A nested panic is the one that ended the program only if nothing better is known.
     if (const auto index = bounds_error(whole); index && !draft_->bad) draft_->bad = *index;
   }
@@ -786,11 +799,11 @@ class GoReader {
     for (const std::string_view function :
          {"runtime.checkptrAlignment", "runtime.checkptrArithmetic", "runtime.checkptrStraddles"}) {
       const Frame* frame = find_frame(report, function);
-      if (frame == nullptr || frame->arguments.empty()) continue;
+      // With "?" the word is what an unused spill slot happens to hold.
+      if (frame == nullptr || frame->arguments.empty() || frame->arguments.front().uncertain)
+        continue;
       Suspect suspect;
       suspect.value = frame->arguments.front().value;
-      suspect.certainty =
-          frame->arguments.front().uncertain ? Certainty::inferred : Certainty::stated;
       suspect.description = "pointer that checkptr refused";
       report.suspects.push_back(std::move(suspect));
       return;
