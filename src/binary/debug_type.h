@@ -35,8 +35,9 @@ struct Member;
 class Type {
  public:
   Type() = default;
-  Type(Binary* binary, std::uint64_t die_offset, bool in_types_section = false)
-      : binary_(binary), die_offset_(die_offset), in_types_section_(in_types_section) {}
+  /// For this layer only: `unit` and `entry` are LLVM's DWARFUnit and DWARFDebugInfoEntry.
+  Type(Binary* binary, void* unit, const void* entry)
+      : binary_(binary), unit_(unit), entry_(entry) {}
 
   [[nodiscard]] bool valid() const { return binary_ != nullptr; }
   [[nodiscard]] TypeKind kind() const;
@@ -62,14 +63,14 @@ class Type {
   [[nodiscard]] SourcePosition declared() const;
 
   [[nodiscard]] Binary* binary() const { return binary_; }
-  [[nodiscard]] std::uint64_t die_offset() const { return die_offset_; }
-  [[nodiscard]] bool in_types_section() const { return in_types_section_; }
+  [[nodiscard]] void* unit() const { return unit_; }
+  [[nodiscard]] const void* entry() const { return entry_; }
   bool operator==(const Type&) const = default;
 
  private:
   Binary* binary_ = nullptr;
-  std::uint64_t die_offset_ = 0;
-  bool in_types_section_ = false;
+  void* unit_ = nullptr;
+  const void* entry_ = nullptr;
 };
 
 /// A data member or base class.
