@@ -63,7 +63,7 @@ const replay::Hit* newest_in_frame(const ProcessImage& image, const std::vector<
 
 void name_place(const ProcessImage& image, const Moment& moment, const replay::LiveState& live,
                 ResolvedSource& resolved) {
-  if (resolved.source.kind != ValueSource::Kind::memory || !resolved.source.address) return;
+  if (!resolved.source.address) return;
   const CachedMemory memory(live);
   resolved.place =
       describe_source(image, moment, *resolved.source.address, resolved.source.size, memory);
@@ -117,6 +117,11 @@ ValueSource from_window(const WindowSlice& slice, const ModuleCode& code, std::s
     // bytes are no longer the suspect's.
     source.kind = ValueSource::Kind::arithmetic;
     source.note = "the value was computed; its pointer-sized input was followed";
+    if (!piece.value.empty() && piece.value.size() <= 8) {
+      std::uint64_t value = 0;
+      std::memcpy(&value, piece.value.data(), piece.value.size());
+      source.value = value;
+    }
   }
   switch (origin.kind) {
     case OriginKind::memory:

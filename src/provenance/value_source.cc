@@ -43,6 +43,16 @@ bool called_by_next(const Moment& moment, std::size_t i) {
          caller.frame.sp() == *callee.frame.cfa;
 }
 
+/// lea of a local or a global makes a new pointer; lea through any other register changes an old one.
+bool takes_address(const StaticPiece& piece) {
+  return std::all_of(piece.inputs.begin(), piece.inputs.end(), [](const x86::FlowPlace& place) {
+    const auto* reg = std::get_if<x86::RegisterBytes>(&place);
+    return reg != nullptr && reg->cls == x86::RegisterClass::gpr &&
+           (reg->number == static_cast<std::uint8_t>(Gpr::rsp) ||
+            reg->number == static_cast<std::uint8_t>(Gpr::rbp));
+  });
+}
+
 ValueSource from_piece(const StaticPiece& piece, std::size_t frame, const MemoryReader& memory) {
   ValueSource source;
   source.frame = frame;
@@ -65,7 +75,9 @@ ValueSource from_piece(const StaticPiece& piece, std::size_t frame, const Memory
       break;
     case StaticEnd::immediate: source.kind = ValueSource::Kind::immediate; break;
     case StaticEnd::zero: source.kind = ValueSource::Kind::zero; break;
-    case StaticEnd::address: source.kind = ValueSource::Kind::address; break;
+    case StaticEnd::address:
+      source.kind = takes_address(piece) ? ValueSource::Kind::address : ValueSource::Kind::arithmetic;
+      break;
     case StaticEnd::arithmetic: source.kind = ValueSource::Kind::arithmetic; break;
     case StaticEnd::system_call: source.kind = ValueSource::Kind::system_call; break;
     case StaticEnd::live_in:

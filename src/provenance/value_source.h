@@ -33,8 +33,8 @@ struct ValueSource {
     load,        ///< loaded by the instruction at `pc` through `operand`, whose registers are gone
     immediate,   ///< `constant`, in the instruction at `pc`
     zero,
-    address,     ///< an address computed at `pc` (lea)
-    arithmetic,  ///< computed at `pc`
+    address,     ///< the address of an object, taken at `pc` (lea of a stack or rip-relative place)
+    arithmetic,  ///< computed at `pc`; a window may know the input's `address` and `value`
     system_call,
     register_,   ///< in `reg` at `pc`; the way back from there is not straight
     unknown,
@@ -47,6 +47,7 @@ struct ValueSource {
   std::uint32_t size = 0;
   std::uint32_t offset = 0;    ///< of the explained bytes within the asked ones
   std::optional<std::uint64_t> constant;
+  std::optional<std::uint64_t> value;  ///< arithmetic: what the followed input held
   std::optional<x86::MemOperand> operand;
   std::uint32_t operand_offset = 0;
   std::optional<x86::RegisterBytes> reg;

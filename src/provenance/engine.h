@@ -1,0 +1,44 @@
+// The hop engine: from a failed recording to the chain of hops that explains its bad value.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "crash/overrides.h"
+#include "replay/replay.h"
+#include "replay/trace_index.h"
+#include "report/model.h"
+
+namespace culprit::provenance {
+
+/// What a triage needs besides the replay.
+struct TriageOptions {
+  std::uint32_t max_hops = 32;                    ///< of the main line; 1–1000
+  std::chrono::milliseconds timeout{120'000};     ///< for everything
+  std::optional<ProcessId> process;               ///< which process failed; chosen if not given
+  crash::Overrides overrides;
+  std::string output;                             ///< what the program wrote to stderr, bounded
+  std::vector<std::pair<std::string, std::string>> source_prefixes;  ///< recorded prefix, local prefix
+  std::string revisit_prefix;                     ///< shell words before "rr replay", may be empty
+  std::string trace_directory;
+  /// Called when a phase begins ("finding the last writer of 0x…"), with the hits so far.
+  std::function<void(std::string_view phase, std::uint64_t hits)> progress;
+};
+
+/// Follows the chain as far as it goes. The report's crash, suspect, hops, stats, warnings and
+/// verdict.stopped_because are filled; the verdict itself is verdict/'s, the program's and trace's
+/// description the caller's. Errors: did_not_fail (the trace records no failure), replay_failed and
+/// timeout before the crash was reached, usage (no such process). After the crash was reached, trouble
+/// only ends the chain: see stopped_because.
+[[nodiscard]] Result<report::Report> follow_chain(replay::Replay& replay,
+                                                  const replay::TraceIndex& index,
+                                                  const TriageOptions& options);
+
+}  // namespace culprit::provenance

@@ -1,0 +1,274 @@
+#include "provenance/hops.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "provenance/naming.h"
+#include "base/syscall_names.h"
+
+namespace culprit::provenance {
+namespace {
+
+std::string display(const report::Writer& w) {
+  const std::string& name = w.demangled.empty() ? w.function : w.demangled;
+  if (!name.empty()) return name;
+  return w.pc ? to_hex(*w.pc) : "unknown code";
+}
+
+report::Confidence from(Certainty certainty) {
+  return certainty == Certainty::proved ? report::Confidence::proved : report::Confidence::likely;
+}
+
+/// rr replays to the start of an event; a breakpoint on the instruction after the store, conditional on
+/// the slot's value, does the rest. (No watchpoint: rr's own cannot be used without ticks.)
+report::Revisit revisit(const report::Position& at, const RevisitStyle& style,
+                        std::optional<Address> stop_pc, const Slot* slot) {
+  report::Revisit out;
+  out.event = at.event;
+  out.command = fmt::format("{}rr replay {}{}", style.prefix,
+                            at.event ? fmt::format("-g {} ", at.event.value) : std::string(),
+                            style.trace_directory);
+  if (stop_pc) {
+    std::string condition;
+    if (slot != nullptr && slot->size == 8) {
+      condition = fmt::format(" if *(unsigned long*){:#x} == {:#x}", slot->address.value, slot->value);
+    }
+    out.gdb_commands.push_back(fmt::format("break *{:#x}{}", stop_pc->value, condition));
+    out.gdb_commands.push_back("continue");
+    out.gdb_commands.push_back("backtrace");
+  }
+  if (slot != nullptr) out.gdb_commands.push_back(fmt::format("x/gx {:#x}", slot->address.value));
+  return out;
+}
+
+std::string kernel_name(const replay::Hit::Kernel& kernel) {
+  const std::string_view name = syscall_name(kernel.syscall);
+  return name.empty() ? fmt::format("system call {}", kernel.syscall) : std::string(name);
+}
+
+report::Syscall report_syscall(const replay::Hit::Kernel& kernel) {
+  report::Syscall out;
+  out.number = kernel.syscall;
+  out.name = kernel_name(kernel);
+  out.arguments.assign(kernel.arguments.begin(), kernel.arguments.end());
+  out.result = kernel.result;
+  return out;
+}
+
+std::string source_words(const ValueSource& source, const std::optional<SourcePlace>& place) {
+  switch (source.kind) {
+    case ValueSource::Kind::memory:
+    case ValueSource::Kind::load:
+      if (place && !place->name.empty()) return place->name;
+      return source.address ? to_hex(*source.address) : "memory";
+    case ValueSource::Kind::immediate: return "a constant in the code";
+    case ValueSource::Kind::zero: return "zero";
+    case ValueSource::Kind::address: return "an address taken here";
+    case ValueSource::Kind::arithmetic:
+      return place && !place->name.empty() ? "computed from " + place->name : "computed here";
+    case ValueSource::Kind::system_call: return "the kernel";
+    case ValueSource::Kind::register_:
+      return source.reg ? "register " + x86::to_string(*source.reg) : "a register";
+    case ValueSource::Kind::unknown: break;
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+bool in_write_barrier_buffer(const report::Location& location) {
+  return location.region == report::RegionKind::runtime_object && location.owner &&
+         location.owner->member.starts_with("wbBuf.buf");
+}
+
+report::Source report_source(const ValueSource& source, const std::optional<SourcePlace>& place,
+                             std::uint64_t value) {
+  report::Source out;
+  out.size = source.size;
+  out.pc = source.pc ? std::optional(source.pc) : std::nullopt;
+  out.instruction = source.instruction;
+  out.description = source_words(source, place);
+  switch (source.kind) {
+    case ValueSource::Kind::memory:
+    case ValueSource::Kind::load:
+      out.kind = report::SourceKind::memory;
+      out.address = source.address;
+      out.value = value;
+      break;
+    case ValueSource::Kind::immediate:
+      out.kind = report::SourceKind::immediate;
+      out.value = source.constant;
+      break;
+    case ValueSource::Kind::zero: out.kind = report::SourceKind::zero; break;
+    case ValueSource::Kind::address:
+      out.kind = report::SourceKind::address;
+      out.value = value;
+      break;
+    case ValueSource::Kind::arithmetic:
+      out.kind = report::SourceKind::arithmetic;
+      out.address = source.address;
+      out.value = source.value;
+      break;
+    case ValueSource::Kind::system_call: out.kind = report::SourceKind::syscall; break;
+    case ValueSource::Kind::register_:
+      out.kind = report::SourceKind::register_;
+      if (source.reg) out.register_name = x86::to_string(*source.reg);
+      break;
+    case ValueSource::Kind::unknown: out.kind = report::SourceKind::unknown; break;
+  }
+  return out;
+}
+
+report::Hop crash_hop(const ProcessImage& image, const CrashScene& scene, std::string_view reporting,
+                      const Slot* slot, const report::Location* location,
+                      const RevisitStyle& style) {
+  report::Hop hop;
+  hop.kind = report::HopKind::crash_report;
+  hop.confidence = report::Confidence::proved;
+  hop.position = report_position(image, scene.moment.position, &scene.moment.mark);
+  hop.backtrace = report_frames(image, scene.moment.frames);
+  std::size_t noticed = 0;
+  for (std::size_t i = 0; i < scene.moment.frames.size(); ++i) {
+    const binary::CodeLocation& code = scene.moment.frames[i].code;
+    if (!reporting.empty() && (code.best_name() == reporting || code.symbol == reporting)) {
+      noticed = i;
+      break;
+    }
+  }
+  if (!scene.moment.frames.empty()) {
+    const bool at_fault = scene.fault && noticed == 0 && !scene.fault->execute;
+    hop.writer = report_writer(image, scene.moment.frames[noticed].code,
+                               at_fault ? &scene.fault->instruction : nullptr);
+  }
+  if (slot != nullptr) hop.value_after = slot->value;
+  if (location != nullptr) hop.location = *location;
+  if (scene.fault && slot == nullptr) hop.value_after = scene.fault->pointer_value;
+  const std::string where = location != nullptr ? name_of(*location) : std::string();
+  if (scene.fault) {
+    hop.summary = fmt::format("{} {} {}", display(hop.writer),
+                              scene.fault->execute ? "jumped to"
+                              : scene.fault->write ? "wrote to"
+                                                   : "read from",
+                              to_hex(scene.fault->address));
+    if (!where.empty()) hop.summary += fmt::format(" through the pointer in {}", where);
+  } else {
+    hop.summary = where.empty() ? fmt::format("{} noticed the bad value", display(hop.writer))
+                                : fmt::format("{} found the bad value in {}", display(hop.writer), where);
+  }
+  hop.revisit = revisit(hop.position, style, std::nullopt, slot);
+  return hop;
+}
+
+report::Hop writer_hop(const ProcessImage& image, const WriterHit& writer, const Slot& slot,
+                       const ValueSource& source, const std::optional<SourcePlace>& place,
+                       const RevisitStyle& style) {
+  report::Hop hop;
+  hop.position = report_position(image, writer.moment.position, &writer.moment.mark);
+  hop.location = writer.location;
+  hop.value_after = slot.value;
+  if (writer.hit.before_known) hop.value_before = writer.hit.value_before;
+  hop.backtrace = report_frames(image, writer.moment.frames);
+  hop.writer = report_writer(image, writer.code,
+                             writer.writer ? &writer.writer->instruction : nullptr);
+  const std::string name = name_of(writer.location);
+
+  if (writer.hit.kernel) {
+    const replay::Hit::Kernel& kernel = *writer.hit.kernel;
+    hop.kind = kernel.remapped ? report::HopKind::remap : report::HopKind::kernel_write;
+    hop.syscall = report_syscall(kernel);
+    hop.confidence = report::Confidence::proved;
+    hop.summary = kernel.remapped
+                      ? fmt::format("{} replaced the memory at {}", hop.syscall->name, name)
+                      : fmt::format("the kernel wrote {} into {} ({})", to_hex(slot.value), name,
+                                    hop.syscall->name);
+    hop.note = "no instruction made this change: the bytes differ before and after the system call";
+    hop.revisit = revisit(hop.position, style, std::nullopt, &slot);
+    return hop;
+  }
+
+  hop.kind = in_write_barrier_buffer(writer.location) ? report::HopKind::runtime_store
+                                                      : report::HopKind::store;
+  hop.source = report_source(source, place, slot.value);
+  const bool known = writer.writer.has_value();
+  const bool exact = known && writer.writer->confidence == x86::WriterConfidence::proved;
+  hop.confidence = !known ? report::Confidence::unknown
+                   : exact ? from(source.certainty)
+                           : report::Confidence::likely;
+  if (source.kind == ValueSource::Kind::unknown || source.kind == ValueSource::Kind::load) {
+    hop.confidence = std::max(hop.confidence, report::Confidence::likely);
+  }
+
+  if (hop.kind == report::HopKind::runtime_store) {
+    hop.summary = source.kind == ValueSource::Kind::memory
+                      ? fmt::format("{} recorded the old contents of {} for the garbage collector",
+                                    display(hop.writer), source_words(source, place))
+                      : fmt::format("{} recorded a new pointer ({}) for the garbage collector",
+                                    display(hop.writer), source_words(source, place));
+  } else {
+    hop.summary = fmt::format("{} stored {} into {}, from {}", display(hop.writer),
+                              to_hex(slot.value), name, source_words(source, place));
+  }
+  if (!writer.value_meaning.empty()) {
+    hop.summary += fmt::format("; it was {} then", writer.value_meaning);
+  }
+  if (known && *writer.writer->note != '\0') hop.note = writer.writer->note;
+  if (!source.note.empty()) {
+    if (!hop.note.empty()) hop.note += "; ";
+    hop.note += source.note;
+  }
+  if (hop.note.empty() && exact) {
+    hop.note = fmt::format("the instruction's own operand covers the slot, which held {} after it",
+                           to_hex(slot.value));
+  }
+  hop.revisit = revisit(hop.position, style, Address{writer.moment.registers.rip}, &slot);
+  return hop;
+}
+
+report::Hop stale_hop(const ProcessImage& image, const Slot& slot, const SourcePlace& place,
+                      const LastWriter& found, const report::Hop& reader,
+                      const RevisitStyle& style) {
+  report::Hop hop;
+  hop.kind = report::HopKind::stale_bytes;
+  hop.position = reader.position;
+  hop.location = place.location;
+  hop.value_after = slot.value;
+  hop.confidence = report::Confidence::proved;
+  hop.backtrace = reader.backtrace;
+  std::string function = "its function";
+  if (hop.location->owner) {
+    report::Owner& owner = *hop.location->owner;
+    function = owner.function;
+    if (found.entered) {
+      report::LifeEvent born;
+      born.position = report_position(image, *found.entered, nullptr);
+      born.description = fmt::format("frame of {} entered", owner.function);
+      owner.life.born = std::move(born);
+    }
+    owner.life.alive_at_write = false;
+    // Whose declaration has to change.
+    hop.writer.function = owner.function;
+    hop.writer.file = owner.declared_file;
+    hop.writer.line = owner.declared_line;
+    hop.writer.module = owner.module;
+    if (owner.declared_line != 0) {
+      if (auto text = image.sources().line(owner.declared_file, owner.declared_line)) {
+        hop.writer.source_line = *std::move(text);
+      }
+    }
+  }
+  hop.summary = fmt::format("{} was never written while {} ran: its bytes are older than the frame",
+                            name_of(place.location), function);
+  hop.note = found.writer
+                 ? fmt::format(
+                       "the last of {} write{} of this value came before the entry of {}, and no other "
+                       "write of any value to these bytes can lie between, since the value was still "
+                       "there when it was read",
+                       found.matches, found.matches == 1 ? "" : "s", function)
+                 : "no write to these bytes was seen at all";
+  hop.revisit = revisit(hop.position, style, std::nullopt, &slot);
+  return hop;
+}
+
+}  // namespace culprit::provenance

@@ -1,0 +1,45 @@
+// Writing down what was found: one function for each kind of hop.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "provenance/crash_scene.h"
+#include "provenance/last_writer.h"
+#include "provenance/process_image.h"
+#include "report/model.h"
+
+namespace culprit::provenance {
+
+/// How a person gets to a moment again.
+struct RevisitStyle {
+  std::string prefix;           ///< shell words before "rr replay"
+  std::string trace_directory;
+};
+
+/// The crash itself: who noticed the value, in which slot.
+[[nodiscard]] report::Hop crash_hop(const ProcessImage& image, const CrashScene& scene,
+                                    std::string_view reporting, const Slot* slot,
+                                    const report::Location* location, const RevisitStyle& style);
+
+/// A write of a slot. `source` and `place` are where its value came from, resolved as far as possible.
+[[nodiscard]] report::Hop writer_hop(const ProcessImage& image, const WriterHit& writer,
+                                     const Slot& slot, const ValueSource& source,
+                                     const std::optional<SourcePlace>& place,
+                                     const RevisitStyle& style);
+
+/// A slot whose bytes are older than the activation that owns it. `reader` is the hop that read it.
+[[nodiscard]] report::Hop stale_hop(const ProcessImage& image, const Slot& slot,
+                                    const SourcePlace& place, const LastWriter& found,
+                                    const report::Hop& reader, const RevisitStyle& style);
+
+/// The value's source in the report's words.
+[[nodiscard]] report::Source report_source(const ValueSource& source,
+                                           const std::optional<SourcePlace>& place,
+                                           std::uint64_t value);
+
+/// True for a slot of a garbage collector's write barrier buffer.
+[[nodiscard]] bool in_write_barrier_buffer(const report::Location& location);
+
+}  // namespace culprit::provenance
