@@ -1,0 +1,186 @@
+#include "cli/triage.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+#include <string_view>
+
+#include "agent/launch.h"
+#include "base/file.h"
+#include "base/subprocess.h"
+#include "cli/exit_codes.h"
+#include "provenance/engine.h"
+#include "recorder/engine_probe.h"
+#include "recorder/trace_info.h"
+#include "replay/forward_replay.h"
+#include "replay/trace_index.h"
+#include "report/json.h"
+#include "report/text.h"
+#include "verdict/judge.h"
+#include "version.h"
+
+namespace culprit::cli {
+namespace {
+
+constexpr std::size_t kOutputLimit = std::size_t{16} << 20;
+
+/// Which engine can replay this trace here.
+Result<recorder::Engine> engine_for(const recorder::TraceInfo& info) {
+  const bool counters = recorder::probe_hardware_counters().usable;
+  if (info.engine == recorder::Engine::hardware && !counters) {
+    return Error{ErrorCode::replay_failed,
+                 info.path.string() +
+                     " was recorded with hardware counters, which this machine does not have; replay "
+                     "it where it was recorded, or record again here"};
+  }
+  if (info.engine) return *info.engine;
+  return counters ? recorder::Engine::hardware : recorder::Engine::software;
+}
+
+/// What the program wrote to stderr: stored by `culprit record`, or repeated by one replay.
+Result<std::string> output_of(const recorder::TraceInfo& info, const replay::RrCommand& command,
+                              std::chrono::milliseconds deadline) {
+  if (info.err) return read_file(*info.err, kOutputLimit + (std::size_t{1} << 20));
+  ProcessOptions options;
+  options.argv = {command.rr.string(), "replay", "-a", info.path.string()};
+  options.err.limit = kOutputLimit;
+  options.out.limit = 0;
+  if (command.software_ticks) agent::preload_agent(options, command.agent, {});
+  CULPRIT_ASSIGN(ProcessResult run, run_process(options, deadline));
+  if (run.timed_out) return Error{ErrorCode::timeout, "the replay of the trace did not end"};
+  if (!run.status.success()) {
+    const std::string why = recorder::explain_rr_failure(run.err.text);
+    return Error{ErrorCode::replay_failed,
+                 "the trace does not replay: " + (why.empty() ? run.status.describe() : why)};
+  }
+  return std::move(run.err.text);
+}
+
+std::uint64_t peak_memory() {
+  rusage usage{};
+  if (getrusage(RUSAGE_SELF, &usage) != 0) return 0;
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+std::string shell_quoted(const std::string& word) {
+  if (!word.empty() && word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                              "0123456789_./+-:=@%") == std::string::npos) {
+    return word;
+  }
+  std::string out = "'";
+  for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
+}  // namespace
+
+Result<report::Report> triage(const TriageRequest& request, Progress& progress) {
+  const auto started = std::chrono::steady_clock::now();
+  CULPRIT_ASSIGN(const recorder::TraceInfo info, recorder::examine_trace(request.trace));
+  CULPRIT_ASSIGN(const recorder::RrProgram rr, recorder::find_rr());
+  CULPRIT_ASSIGN(const recorder::Engine engine, engine_for(info));
+  CULPRIT_ASSIGN(const std::filesystem::path agent, agent::find_agent());
+
+  replay::RrCommand command;
+  command.rr = rr.path;
+  command.agent = agent;
+  command.software_ticks = engine == recorder::Engine::software;
+
+  progress.phase("reading the trace");
+  CULPRIT_ASSIGN(replay::TraceIndex loaded,
+                 replay::TraceIndex::load(info.path, command, request.timeout));
+  const auto index = std::make_shared<const replay::TraceIndex>(std::move(loaded));
+
+  provenance::TriageOptions options;
+  options.max_hops = request.max_hops;
+  options.timeout = request.timeout;
+  if (request.pid) options.process = ProcessId{*request.pid};
+  options.overrides = request.overrides;
+  options.source_prefixes = request.source_prefixes;
+  options.trace_directory = shell_quoted(info.path.string());
+  if (command.software_ticks) {
+    options.revisit_prefix = "LD_PRELOAD=" + shell_quoted(agent.string()) + " ";
+  }
+  options.progress = [&progress](std::string_view phase, std::uint64_t hits) {
+    progress.phase(phase);
+    progress.hits(hits);
+  };
+  if (!request.overrides.report_text) {
+    CULPRIT_ASSIGN(options.output, output_of(info, command, request.timeout));
+  }
+
+  replay::ForwardOptions forward;
+  forward.trace_dir = info.path;
+  forward.command = command;
+  forward.index = index;
+  CULPRIT_ASSIGN(const std::unique_ptr<replay::Replay> replay,
+                 replay::ForwardReplay::open(std::move(forward)));
+  CULPRIT_ASSIGN(report::Report report, provenance::follow_chain(*replay, *index, options));
+
+  report.tool.version = kVersion;
+  report.program.argv = info.command;
+  report.program.cwd = info.working_directory;
+  report.trace.directory = info.path.string();
+  report.trace.rr_version = rr.version_text;
+  report.trace.events = index->frames().size();
+  report.trace.recorded.attempts = request.attempts;
+  report.trace.recorded.exit_status = info.exit_code;
+  report.trace.recorded.signal = info.signal;
+  report.engine.name = replay->engine_name();
+  report.engine.ticks = command.software_ticks ? "software" : "hardware";
+  if (command.software_ticks) {
+    report.engine.limitations.push_back(
+        "made without hardware counters: moments are named by rr's event number and by the count of a "
+        "probe's hits, not by ticks, and the replay runs forward only");
+  }
+  for (const std::string& changed : info.changed_binaries) {
+    report.warnings.push_back(changed + " has changed since the recording");
+  }
+  verdict::judge(report);
+  report.stats.peak_memory_bytes = peak_memory();
+  report.stats.phases.push_back(
+      {"total", std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - started)
+                    .count()});
+  progress.pause();
+  return report;
+}
+
+Status show_report(const report::Report& report, const ReportOutput& output) {
+  if (output.json == "-") {
+    const std::string text = report::to_json_text(report);
+    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+      return Error{ErrorCode::io, "the report could not be written to stdout"};
+    }
+    return {};
+  }
+  if (!output.json.empty()) {
+    CULPRIT_TRY(write_file_atomically(output.json, report::to_json_text(report)));
+  }
+  if (output.text) {
+    report::TextOptions options;
+    options.backtraces = output.backtraces;
+    if (isatty(STDOUT_FILENO) == 1) {
+      options.colour = true;
+      winsize size{};
+      if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col != 0) {
+        options.columns = size.ws_col;
+      }
+    }
+    const std::string text = report::to_text(report, options);
+    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+      return Error{ErrorCode::io, "the report could not be written to stdout"};
+    }
+  }
+  return {};
+}
+
+int exit_code_of(const report::Report& report) {
+  return report::complete(report) ? static_cast<int>(ExitCode::ok)
+                                  : static_cast<int>(ExitCode::chain_incomplete);
+}
+
+}  // namespace culprit::cli
