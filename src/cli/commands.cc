@@ -1,0 +1,14 @@
+#include "cli/command.h"
+#include "cli/doctor_command.h"
+#include "cli/record_command.h"
+
+namespace culprit::cli {
+
+std::vector<std::unique_ptr<Command>> all_commands() {
+  std::vector<std::unique_ptr<Command>> out;
+  out.push_back(make_record_command());
+  out.push_back(make_doctor_command());
+  return out;
+}
+
+}  // namespace culprit::cli

@@ -1,0 +1,74 @@
+#include <string_view>
+#include <vector>
+
+#include "agent/launch.h"
+#include "recorder/record.h"
+#include "recorder/trace_info.h"
+
+namespace culprit::recorder {
+namespace {
+
+/// Lines that rr itself writes between the program's ("[WARN ./src/...] ...", "rr: ...").
+std::string without_rr_lines(const std::string& text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t newline = text.find('\n', at);
+    const std::size_t end = newline == std::string::npos ? text.size() : newline + 1;
+    const std::string_view line(text.data() + at, end - at);
+    const bool by_rr = line.starts_with("rr: ") || line.starts_with("[WARN ./src/") ||
+                       line.starts_with("[INFO ./src/") || line.starts_with("[ERROR ./src/");
+    if (!by_rr) out += line;
+    at = end;
+  }
+  return out;
+}
+
+/// Can `part` be made of `whole` by leaving bytes out?
+bool is_subsequence(std::string_view part, std::string_view whole) {
+  std::size_t matched = 0;
+  for (const char c : whole) {
+    if (matched < part.size() && part[matched] == c) ++matched;
+  }
+  return matched == part.size();
+}
+
+}  // namespace
+
+Result<ReplayCheck> verify_trace(const RrProgram& rr, Engine engine,
+                                 const std::filesystem::path& trace, const CapturedOutput& out,
+                                 const CapturedOutput& err, std::size_t output_limit,
+                                 std::chrono::milliseconds deadline) {
+  ProcessOptions options;
+  options.argv = {rr.path, "replay", "-a", trace.string()};
+  options.out.limit = output_limit;
+  options.err.limit = output_limit;
+  if (engine == Engine::software) {
+    CULPRIT_ASSIGN(const std::filesystem::path agent, agent::find_agent());
+    agent::preload_agent(options, agent, {});
+  }
+  CULPRIT_ASSIGN(const ProcessResult run, run_process(options, deadline));
+  if (run.timed_out) {
+    return Error{ErrorCode::timeout, "the replay did not end within " +
+                                         std::to_string(deadline.count() / 1000) + " s"};
+  }
+  const bool fatal = run.err.text.find("[FATAL ") != std::string::npos &&
+                     err.text.find("[FATAL ") == std::string::npos;
+  if (!run.status.success() || fatal) {
+    const std::string why = explain_rr_failure(run.err.text);
+    return Error{ErrorCode::replay_failed, "the replay ended with " + run.status.describe() +
+                                               (why.empty() ? "" : "; " + why)};
+  }
+  ReplayCheck check;
+  check.elapsed = run.elapsed;
+  const std::string recorded_err = without_rr_lines(err.text);
+  const std::string replayed_err = without_rr_lines(run.err.text);
+  check.same_output = run.out.text == out.text && replayed_err == recorded_err;
+  if (!check.same_output) {
+    check.subset = is_subsequence(run.out.text, out.text) &&
+                   is_subsequence(replayed_err, recorded_err);
+  }
+  return check;
+}
+
+}  // namespace culprit::recorder
