@@ -21,7 +21,6 @@
 #include "report/json.h"
 #include "report/text.h"
 #include "verdict/judge.h"
-#include "version.h"
 
 namespace culprit::cli {
 namespace {
@@ -121,7 +120,7 @@ Result<report::Report> triage(const TriageRequest& request, Progress& progress) 
                  replay::ForwardReplay::open(std::move(forward)));
   CULPRIT_ASSIGN(report::Report report, provenance::follow_chain(*replay, *index, options));
 
-  report.tool.version = kVersion;
+  report.tool.version = CULPRIT_VERSION;
   report.program.argv = info.command;
   report.program.cwd = info.working_directory;
   report.trace.directory = info.path.string();
@@ -179,8 +178,7 @@ Status show_report(const report::Report& report, const ReportOutput& output) {
 }
 
 int exit_code_of(const report::Report& report) {
-  return report::complete(report) ? static_cast<int>(ExitCode::ok)
-                                  : static_cast<int>(ExitCode::chain_incomplete);
+  return report::complete(report) ? exit_ok : exit_chain_incomplete;
 }
 
 }  // namespace culprit::cli

@@ -1,0 +1,12 @@
+// `culprit run`.
+#pragma once
+
+#include <memory>
+
+#include "cli/command.h"
+
+namespace culprit::cli {
+
+std::unique_ptr<Command> make_run_command();
+
+}  // namespace culprit::cli

@@ -1,0 +1,68 @@
+#include "cli/triage_options.h"
+
+#include <utility>
+
+#include "base/file.h"
+
+namespace culprit::cli {
+
+void TriageFlags::add_to(CLI::App& command, const std::string& timeout_name) {
+  command.add_option("--json", json, "Write the report as JSON to this file; - is stdout")
+      ->type_name("FILE|-");
+  command.add_option("--max-hops", max_hops, "Follow the value for at most this many hops")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command.add_option(timeout_name, timeout_s, "Seconds for the whole triage")
+      ->check(CLI::Range(0.1, 86400.0))
+      ->type_name("S")
+      ->capture_default_str();
+  command.add_option("--pid", pid, "The recorded process that failed, if several did")
+      ->check(CLI::Range(1, 4194304));
+  command.add_option("--pointer", pointer, "The bad value, in hexadecimal")->type_name("HEX");
+  command.add_option("--address", address, "The address of the slot that holds it, in hexadecimal")
+      ->type_name("HEX");
+  command.add_option("--report", report_file, "Read the crash text from this file")
+      ->type_name("FILE");
+  command
+      .add_option("--source-map", source_maps,
+                  "Source files recorded under OLD are read under NEW (may be repeated)")
+      ->type_name("OLD=NEW");
+  command.add_flag("--backtraces", backtraces, "Print the backtrace of each hop");
+}
+
+Result<TriageRequest> TriageFlags::request() const {
+  constexpr std::size_t kReportLimit = std::size_t{64} << 20;
+  TriageRequest out;
+  out.max_hops = max_hops;
+  out.timeout = std::chrono::milliseconds(static_cast<std::int64_t>(timeout_s * 1000));
+  if (pid != 0) out.pid = pid;
+  if (!pointer.empty()) {
+    CULPRIT_ASSIGN(out.overrides.pointer, crash::parse_hex("--pointer", pointer));
+  }
+  if (!address.empty()) {
+    CULPRIT_ASSIGN(const std::uint64_t value, crash::parse_hex("--address", address));
+    out.overrides.address = Address{value};
+  }
+  if (!report_file.empty()) {
+    auto text = read_file(report_file, kReportLimit);
+    if (!text.ok()) return Error{ErrorCode::usage, "--report: " + text.error().message};
+    out.overrides.report_text = *std::move(text);
+  }
+  for (const std::string& map : source_maps) {
+    const std::size_t equals = map.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return Error{ErrorCode::usage, "--source-map " + map + ": say OLD=NEW"};
+    }
+    out.source_prefixes.emplace_back(map.substr(0, equals), map.substr(equals + 1));
+  }
+  return out;
+}
+
+ReportOutput TriageFlags::output() const {
+  ReportOutput out;
+  out.json = json;
+  out.backtraces = backtraces;
+  return out;
+}
+
+}  // namespace culprit::cli
