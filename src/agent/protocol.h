@@ -1,26 +1,29 @@
-// What the driver (src/replay) and the agent (src/agent/pass, inside rr's supervisor) say to each other
-// during one pass.
+// What the driver (src/replay) and the agent (src/agent/pass, inside rr's supervisor) say to each
+// other during one pass.
 //
-// Transport: one SOCK_STREAM socket pair; the agent's end is inherited by rr under the number given in
-// the agent's environment. Both ends are on one machine and of one build: little endian, no padding.
+// Transport: one SOCK_STREAM socket pair; the agent's end is inherited by rr under the number given
+// in the agent's environment. Both ends are on one machine and of one build: little endian, no
+// padding.
 //
-// A frame is   u32 length | u8 type | payload[length - 1]   with 1 <= length <= kMaxFrame. A payload is
-// the fields of the message in the order of its fields() function: integers in their own width, bool as
-// one byte (0 or 1), an optional as a bool and the value if true, a vector as a u32 count (bounded) and
-// its elements, a string as a vector of bytes. A payload must be used up exactly. Anything else - a
-// length out of bounds, an unknown type, an enumerator out of range, trailing bytes, the end of the
-// stream inside a frame - ends the session: the reader reports it and never guesses.
+// A frame is   u32 length | u8 type | payload[length - 1]   with 1 <= length <= kMaxFrame. A
+// payload is the fields of the message in the order of its fields() function: integers in their own
+// width, bool as one byte (0 or 1), an optional as a bool and the value if true, a vector as a u32
+// count (bounded) and its elements, a string as a vector of bytes. A payload must be used up
+// exactly. Anything else - a length out of bounds, an unknown type, an enumerator out of range,
+// trailing bytes, the end of the stream inside a frame - ends the session: the reader reports it
+// and never guesses.
 //
 // Session:
 //   agent:  Hello                                 (first frame; a wrong version ends it)
 //   driver: Spec, Clones*, KernelWrites*, Start   (the tables may come in several frames)
 //   agent:  { TaskStarted | Hit | MapEvent | StepChunk | ... }*
-//           A Hit with live == true, and EndReached, stop the replay: the agent then answers requests
-//           (ReadMemory, ReadRegisters, ListThreads, ReadMaps), one answer frame each, until GoOn or
-//           Finish. Elsewhere the driver may only send Finish, which the agent looks for now and then.
+//           A Hit with live == true, and EndReached, stop the replay: the agent then answers
+//           requests (ReadMemory, ReadRegisters, ListThreads, ReadMaps), one answer frame each,
+//           until GoOn or Finish. Elsewhere the driver may only send Finish, which the agent looks
+//           for now and then.
 //   agent:  StepInfo + StepChunk* if a window was asked for and begun; kept Hits; Done. Or Failed.
-// The driver must tolerate the end of the stream at any point (rr died), the agent too (driver died:
-// it ends the replay).
+// The driver must tolerate the end of the stream at any point (rr died), the agent too (driver
+// died: it ends the replay).
 #pragma once
 
 #include <array>
@@ -43,17 +46,37 @@ inline constexpr std::uint32_t kMaxFrame = kMaxRead + 4096;  ///< of `length`
 inline constexpr std::size_t kMaxUnits = 4;                  ///< x86-64 debug address registers
 inline constexpr std::size_t kMaxProbes = 16;                ///< probes and marks' own probes
 inline constexpr std::size_t kMaxText = 4096;
-inline constexpr std::size_t kTableChunk = 16384;            ///< entries of one Clones/KernelWrites frame
+inline constexpr std::size_t kTableChunk = 16384;  ///< entries of one Clones/KernelWrites frame
 /// Hit::syscall of a change that no system call made (see KernelCause).
 inline constexpr std::uint64_t kNoSyscall = ~std::uint64_t{0};
 
 enum class Type : std::uint8_t {
   // agent to driver
-  hello = 1, task_started, hit, map_event, step_info, step_chunk, end_reached, done, failed,
-  memory, registers, threads, text, refused,
+  hello = 1,
+  task_started,
+  hit,
+  map_event,
+  step_info,
+  step_chunk,
+  end_reached,
+  done,
+  failed,
+  memory,
+  registers,
+  threads,
+  text,
+  refused,
   // driver to agent
-  spec = 64, clones, kernel_writes, start, read_memory, read_registers, list_threads, read_maps,
-  go_on, finish,
+  spec = 64,
+  clones,
+  kernel_writes,
+  start,
+  read_memory,
+  read_registers,
+  list_threads,
+  read_maps,
+  go_on,
+  finish,
 };
 
 /// Appends fields to a byte buffer.
@@ -118,7 +141,8 @@ class Writer {
   std::vector<std::uint8_t>& out_;
 };
 
-/// Takes fields from a payload. After the first violation ok() is false and all fields read as zero.
+/// Takes fields from a payload. After the first violation ok() is false and all fields read as
+/// zero.
 class Reader {
  public:
   static constexpr bool reading = true;
@@ -273,8 +297,8 @@ struct Hit {
   std::optional<Kernel> kernel;
   template <typename A>
   void fields(A& a) {
-    a(probe, ordinal, raw_ordinal, position, registers, value_before, value_after, before_known, live,
-      kernel);
+    a(probe, ordinal, raw_ordinal, position, registers, value_before, value_after, before_known,
+      live, kernel);
   }
 };
 
@@ -346,8 +370,8 @@ struct ThreadCount {
 struct Done {
   static constexpr Type type = Type::done;
   bool end_reached = false;
-  std::vector<Counter> counters;      ///< per probe of the Spec
-  std::vector<ThreadCount> threads;   ///< system call entries seen; the first kTableChunk threads
+  std::vector<Counter> counters;     ///< per probe of the Spec
+  std::vector<ThreadCount> threads;  ///< system call entries seen; the first kTableChunk threads
   template <typename A>
   void fields(A& a) {
     a(end_reached);
@@ -464,8 +488,8 @@ struct Mark {
   std::int32_t thread = 0;
   std::uint64_t ordinal = 0;
   std::int32_t signal = 0;
-  /// syscall_exit and signal_stop: the result of the thread's `ordinal`-th system call as recorded, used
-  /// where the replay kills the thread without showing its registers.
+  /// syscall_exit and signal_stop: the result of the thread's `ordinal`-th system call as recorded,
+  /// used where the replay kills the thread without showing its registers.
   std::int64_t recorded_result = 0;
   template <typename A>
   void fields(A& a) {
@@ -493,8 +517,8 @@ struct Spec {
   }
 };
 
-/// The recorded clones, forks and vforks, in trace order: the n-th one of a parent in the replay is the
-/// n-th one of that parent here.
+/// The recorded clones, forks and vforks, in trace order: the n-th one of a parent in the replay is
+/// the n-th one of that parent here.
 struct Clones {
   static constexpr Type type = Type::clones;
   struct Entry {
@@ -516,13 +540,13 @@ struct Clones {
 struct KernelWrites {
   static constexpr Type type = Type::kernel_writes;
   struct Entry {
-    std::int32_t thread = 0;     ///< whose system call (or signal) it was
-    std::int32_t target = 0;     ///< a thread of the process that was written to
-    std::uint64_t ordinal = 0;   ///< system call entries of `thread` so far
+    std::int32_t thread = 0;    ///< whose system call (or signal) it was
+    std::int32_t target = 0;    ///< a thread of the process that was written to
+    std::uint64_t ordinal = 0;  ///< system call entries of `thread` so far
     KernelCause cause = KernelCause::syscall;
-    std::int32_t number = 0;     ///< system call or signal
+    std::int32_t number = 0;  ///< system call or signal
     std::int64_t result = 0;
-    std::uint16_t probes = 0;    ///< bit i: overlaps probe i
+    std::uint16_t probes = 0;  ///< bit i: overlaps probe i
     template <typename A>
     void fields(A& a) {
       a(thread, target, ordinal);

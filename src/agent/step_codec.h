@@ -8,8 +8,8 @@
 //   varint   x3: fs_base, gs_base, orig_rax ^ previous ones if bit 6
 //   per changed register: u8 (bits 0-3 register, bits 4-6 number of bytes - 1), then that many low
 //            bytes of value ^ previous value, little endian
-// The first record of a chunk is the difference to all zeros. A varint has 7 bits a byte, low first,
-// at most 10 bytes. Measured on Go and C code: 8 to 12 bytes an instruction.
+// The first record of a chunk is the difference to all zeros. A varint has 7 bits a byte, low
+// first, at most 10 bytes. Measured on Go and C code: 8 to 12 bytes an instruction.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// The forward engine: each pass is one `rr replay -a` with the agent (src/agent/pass) preloaded into
-// rr's supervisor. Works on traces made with software ticks and on those made with a PMU.
+// The forward engine: each pass is one `rr replay -a` with the agent (src/agent/pass) preloaded
+// into rr's supervisor. Works on traces made with software ticks and on those made with a PMU.
 #pragma once
 
 #include <chrono>
@@ -16,9 +16,9 @@ namespace culprit::replay {
 /// What a ForwardReplay needs to know.
 struct ForwardOptions {
   std::filesystem::path trace_dir;
-  RrCommand command;   ///< the agent is required
-  /// The trace's index; loaded by open() if null. It names the threads in a pass (the replay's own tids
-  /// differ from the recorded ones) and the system calls that wrote watched memory.
+  RrCommand command;  ///< the agent is required
+  /// The trace's index; loaded by open() if null. It names the threads in a pass (the replay's own
+  /// tids differ from the recorded ones) and the system calls that wrote watched memory.
   std::shared_ptr<const TraceIndex> index;
   /// Deadline of loading the index, when open() has to.
   std::chrono::milliseconds index_deadline{60'000};
@@ -27,15 +27,15 @@ struct ForwardOptions {
   std::uint64_t max_hits = 0;
 };
 
-/// Replay by forward passes. run() may be called from several threads at once: each pass is its own rr
-/// process. Holds no process between passes.
+/// Replay by forward passes. run() may be called from several threads at once: each pass is its own
+/// rr process. Holds no process between passes.
 class ForwardReplay final : public Replay {
  public:
   /// Errors: not_found (no trace, agent or rr there), and those of TraceIndex::load.
   [[nodiscard]] static Result<std::unique_ptr<Replay>> open(ForwardOptions options);
 
-  /// See Replay::run. The deadline covers the whole pass, observer calls included; when it passes, rr and
-  /// all replayed tasks are killed and reaped, and the error is `timeout`.
+  /// See Replay::run. The deadline covers the whole pass, observer calls included; when it passes,
+  /// rr and all replayed tasks are killed and reaped, and the error is `timeout`.
   [[nodiscard]] Result<PassResult> run(const PassSpec& spec, PassObserver& observer) override;
   [[nodiscard]] std::string engine_name() const override;
 

@@ -5,8 +5,10 @@
 // src/DumpCommand.cc and src/TraceFrame.cc of rr-debugger/rr. One frame is
 //
 //   {
-//     real_time:1047.8 global_time:20, event:`SYSCALL: mmap' (state:EXITING_SYSCALL) tid:3080, ticks:0
-//   rax:0x7fdca10ad000 rbx:0x140 ... rip:0x... eflags:0x246 ... orig_rax:0x9 fs_base:0x0 gs_base:0x0
+//     real_time:1047.8 global_time:20, event:`SYSCALL: mmap' (state:EXITING_SYSCALL) tid:3080,
+//     ticks:0
+//   rax:0x7fdca10ad000 rbx:0x140 ... rip:0x... eflags:0x246 ... orig_rax:0x9 fs_base:0x0
+//   gs_base:0x0
 //     TraceTaskEvent::CLONE tid=3081 parent=3080 clone_flags=0x3d0f00
 //     { map_file:"<ZERO>", addr:0x..., length:0x2000, prot_flags:"rw-p", file_offset:0x0, device:0,
 //       inode:0, data_file:"", data_offset:0x0, file_size:0x2000 }        (one line)
@@ -14,18 +16,21 @@
 //   }
 //
 // Facts that the parser relies on:
-// * `event` is SYSCALL (with a state), SIGNAL, SIGNAL_DELIVERY, SIGNAL_HANDLER (each with a signal name
-//   and "(det)" or "(async)"), EXIT, INSTRUCTION_TRAP, SCHED, SYSCALLBUF_*, ...; unknown ones are kept
-//   as FrameKind::other.
-// * A system call's own number is orig_rax; the argument registers at its exit still hold the arguments.
+// * `event` is SYSCALL (with a state), SIGNAL, SIGNAL_DELIVERY, SIGNAL_HANDLER (each with a signal
+// name
+//   and "(det)" or "(async)"), EXIT, INSTRUCTION_TRAP, SCHED, SYSCALLBUF_*, ...; unknown ones are
+//   kept as FrameKind::other.
+// * A system call's own number is orig_rax; the argument registers at its exit still hold the
+// arguments.
 // * The trace begins before the first exec: rr's child makes a few system calls of its own, and the
 //   replay repeats them.
-// * TraceTaskEvent::EXIT carries the wait status (512: exit code 2; 11: killed by SIGSEGV); a clone's
+// * TraceTaskEvent::EXIT carries the wait status (512: exit code 2; 11: killed by SIGSEGV); a
+// clone's
 //   CLONE line stands in the frame of the parent's system call ENTRY.
 // * The registers are printed with -m (recorded metadata) only where they were recorded.
 //
-// Everything here is untrusted input: lines, frames, tasks, mappings are bounded (see limits below),
-// and a line that cannot be parsed is counted and skipped, never an error by itself.
+// Everything here is untrusted input: lines, frames, tasks, mappings are bounded (see limits
+// below), and a line that cannot be parsed is counted and skipped, never an error by itself.
 #pragma once
 
 #include <array>
@@ -64,11 +69,11 @@ struct Frame {
   static constexpr std::uint32_t no_registers = 0xffffffff;
   EventNumber event;
   ThreadId thread;
-  std::int32_t number = -1;                  ///< see FrameKind; -1: none
-  std::uint32_t registers = no_registers;    ///< index for TraceIndex::registers_of; kept for system
-                                             ///< call exits, the last entry of a task, and signals
+  std::int32_t number = -1;                ///< see FrameKind; -1: none
+  std::uint32_t registers = no_registers;  ///< index for TraceIndex::registers_of; kept for system
+                                           ///< call exits, the last entry of a task, and signals
   FrameKind kind = FrameKind::other;
-  bool deterministic = false;                ///< signals: raised by the instruction itself
+  bool deterministic = false;  ///< signals: raised by the instruction itself
 };
 
 /// The registers of a frame that matter to system calls and signals.
@@ -83,12 +88,12 @@ struct FrameRegisters {
 struct TraceThread {
   ThreadId thread;
   ProcessId process;
-  ThreadId parent;                       ///< the cloning thread; 0 for the first one
-  EventNumber created;                   ///< the parent's system call entry; the first frame for the first
-  EventNumber ended;                     ///< 0 if the trace does not show its end
-  std::optional<int> wait_status;        ///< as waitpid() gives it
-  std::uint64_t syscalls = 0;            ///< system call entries in the whole trace
-  std::string executable;                ///< as of its last exec; empty before the first
+  ThreadId parent;      ///< the cloning thread; 0 for the first one
+  EventNumber created;  ///< the parent's system call entry; the first frame for the first
+  EventNumber ended;    ///< 0 if the trace does not show its end
+  std::optional<int> wait_status;  ///< as waitpid() gives it
+  std::uint64_t syscalls = 0;      ///< system call entries in the whole trace
+  std::string executable;          ///< as of its last exec; empty before the first
 };
 
 /// A fork, vfork or clone.
@@ -122,7 +127,8 @@ struct TraceMapping {
 /// Memory that rr wrote (a system call's results, a signal frame, ...), not an instruction.
 struct KernelWrite {
   EventNumber event;
-  ThreadId thread;
+  ThreadId thread;  ///< of the frame: whose doing it was
+  ThreadId target;  ///< a thread of the process whose memory was written; nearly always the same
   ByteRange range;
 };
 
@@ -134,31 +140,32 @@ struct Mapping {
   ByteRange range;
   bool readable = false, writable = false, executable = false, shared = false;
   MappingKind kind = MappingKind::other;
-  std::uint64_t file_offset = 0;      ///< of range.start in the file; file mappings only
-  std::string path;                   ///< the original path; empty for anonymous memory
-  std::filesystem::path bytes_from;   ///< where to read the file's bytes: the copy in the trace if there
-                                      ///< is one, else the original path; empty for anonymous memory
-  std::uint64_t bytes_offset = 0;     ///< of range.start in `bytes_from`
-  EventNumber created;                ///< the frame that made this mapping (a split keeps it)
+  std::uint64_t file_offset = 0;  ///< of range.start in the file; file mappings only
+  std::string path;               ///< the original path; empty for anonymous memory
+  std::filesystem::path
+      bytes_from;  ///< where to read the file's bytes: the copy in the trace if there
+                   ///< is one, else the original path; empty for anonymous memory
+  std::uint64_t bytes_offset = 0;  ///< of range.start in `bytes_from`
+  EventNumber created;             ///< the frame that made this mapping (a split keeps it)
 };
 
 /// How the program failed, from the frames alone.
 struct CrashCandidate {
   enum class Kind : std::uint8_t {
-    fatal_signal,   ///< a process was killed by a signal
-    exit_code,      ///< a process ended with a non-zero status
+    fatal_signal,  ///< a process was killed by a signal
+    exit_code,     ///< a process ended with a non-zero status
   };
   Kind kind = Kind::exit_code;
-  ThreadId thread;            ///< that got the signal, or called exit_group
+  ThreadId thread;  ///< that got the signal, or called exit_group
   ProcessId process;
-  EventNumber event;          ///< the SIGNAL frame, or the exit_group entry
+  EventNumber event;  ///< the SIGNAL frame, or the exit_group entry
   int signal = 0;
-  bool deterministic = false; ///< the signal was raised by an instruction (fault), not sent
+  bool deterministic = false;  ///< the signal was raised by an instruction (fault), not sent
   int exit_code = 0;
-  std::uint64_t syscalls = 0; ///< system call entries of the thread before the failure; exit_code: the
-                              ///< ordinal of exit_group itself
-  /// The moment of the failure, for a pass: the faulting stop, the return of the tgkill that sent the
-  /// signal, or the entry of exit_group.
+  std::uint64_t syscalls = 0;  ///< system call entries of the thread before the failure; exit_code:
+                               ///< the ordinal of exit_group itself
+  /// The moment of the failure, for a pass: the faulting stop, the return of the tgkill that sent
+  /// the signal, or the entry of exit_group.
   Mark mark;
 };
 
@@ -167,14 +174,15 @@ struct OutputCall {
   EventNumber event;
   ThreadId thread;
   std::uint64_t ordinal = 0;  ///< Mark::syscall_entry's ordinal
-  ByteRange buffer;
+  ByteRange buffer;           ///< write: the bytes; writev: the iovec array's address and its count
+  bool vectored = false;      ///< writev
 };
 
 /// How to run rr.
 struct RrCommand {
-  std::filesystem::path rr = "rr";      ///< absolute, or looked up in PATH
-  std::filesystem::path agent;          ///< the preloaded library; empty: none
-  bool software_ticks = true;           ///< the agent gives rr its ticks (no PMU)
+  std::filesystem::path rr = "rr";  ///< absolute, or looked up in PATH
+  std::filesystem::path agent;      ///< the preloaded library; empty: none
+  bool software_ticks = true;       ///< the agent gives rr its ticks (no PMU)
 };
 
 /// The index of one trace. Immutable after loading: may be shared between threads.
@@ -189,8 +197,9 @@ class TraceIndex {
     std::size_t line_length = 1 << 20;  ///< longer lines are cut
   };
 
-  /// Runs `rr dump -p -m -e` on the trace and parses its output. Errors: replay_failed (rr could not
-  /// read it; its last line is in the message), timeout, bad_input (no frames, beyond the limits), io.
+  /// Runs `rr dump -p -m -e` on the trace and parses its output. Errors: replay_failed (rr could
+  /// not read it; its last line is in the message), timeout, bad_input (no frames, beyond the
+  /// limits), io.
   [[nodiscard]] static Result<TraceIndex> load(const std::filesystem::path& trace_dir,
                                                const RrCommand& command,
                                                std::chrono::milliseconds deadline,
@@ -234,21 +243,21 @@ class TraceIndex {
   [[nodiscard]] EventNumber event_of_syscall_exit(ThreadId thread, std::uint64_t ordinal) const;
   /// System call entries of `thread` in frames up to and including `event`.
   [[nodiscard]] std::uint64_t syscalls_until(ThreadId thread, EventNumber event) const;
-  /// The best known frame for a position of a pass: that of the thread's last system call entry (the
-  /// first frame of the thread before any); 0 if the thread is unknown.
+  /// The best known frame for a position of a pass: that of the thread's last system call entry
+  /// (the first frame of the thread before any); 0 if the thread is unknown.
   [[nodiscard]] EventNumber event_of(const Position& position) const;
 
-  /// Frames with from <= event <= to in which rr wrote memory that overlaps `range` (in any process:
-  /// callers check KernelWrite::thread). In order.
+  /// Frames with from <= event <= to in which rr wrote memory that overlaps `range` (in any
+  /// process: callers check KernelWrite::target). In order.
   [[nodiscard]] std::vector<KernelWrite> writers_of(ByteRange range, EventNumber from,
                                                     EventNumber to) const;
 
-  /// The mappings of a process after the frame `event` (0: at the end of the trace), by address, built
-  /// by folding exec, mmap, munmap, mremap, mprotect, brk, fork and shmat/shmdt.
+  /// The mappings of a process after the frame `event` (0: at the end of the trace), by address,
+  /// built by folding exec, mmap, munmap, mremap, mprotect, brk, fork and shmat/shmdt.
   [[nodiscard]] std::vector<Mapping> maps_at(EventNumber event, ProcessId process) const;
 
-  /// How the program failed, best candidate first: processes killed by a signal, then non-zero exits;
-  /// within each the latest frame first. Empty if every process ended well.
+  /// How the program failed, best candidate first: processes killed by a signal, then non-zero
+  /// exits; within each the latest frame first. Empty if every process ended well.
   [[nodiscard]] std::vector<CrashCandidate> crash_candidates() const;
   /// write/writev calls to `fd`, in order, of any process.
   [[nodiscard]] std::vector<OutputCall> output_calls(int fd) const;
@@ -277,11 +286,20 @@ class TraceIndexParser {
   [[nodiscard]] Result<TraceIndex> finish();
 
  private:
+  struct State;
+  // Each takes one kind of line and returns whether it could be understood.
   void line(std::string_view text);
+  bool header(std::string_view text);
+  bool register_line(std::string_view text);
+  bool task_event(std::string_view text);
+  bool mapping(std::string_view text);
+  bool memory_write(std::string_view text);
+  void add_thread(ThreadId thread, ProcessId process, ThreadId parent, EventNumber event);
+
   std::unique_ptr<TraceIndex::Data> data_;
+  std::unique_ptr<State> state_;
   TraceIndex::Limits limits_;
   std::string partial_;
-  bool overlong_ = false;
   std::optional<Error> error_;
 };
 

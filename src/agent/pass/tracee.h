@@ -1,0 +1,48 @@
+// A stopped task of the replay at the lowest level: registers, debug registers, memory.
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "agent/protocol.h"
+#include "base/registers.h"
+
+namespace culprit::agent {
+
+/// DR6's bits (Intel SDM vol. 3, 18.2.3): one per debug address register, and "single step".
+inline constexpr std::uint64_t kDr6Units = 0xf;
+inline constexpr std::uint64_t kDr6Step = 1 << 14;
+
+/// Registers as ptrace shows them; nothing if the task is gone.
+std::optional<Registers> read_registers(pid_t tid);
+/// The instruction pointer alone (cheaper).
+std::optional<std::uint64_t> read_rip(pid_t tid);
+std::optional<std::uint64_t> read_rax(pid_t tid);
+
+std::optional<std::uint64_t> read_dr6(pid_t tid);
+void clear_dr6(pid_t tid);
+/// Sets the debug registers if DR7 does not hold `dr7` already. 0, or the errno of the failure.
+int arm(pid_t tid, std::span<const wire::Unit> units, std::uint64_t dr7);
+/// DR7 for these units.
+std::uint64_t dr7_of(std::span<const wire::Unit> units);
+
+/// Copies memory of the task's address space as the program sees it: the breakpoint that rr may
+/// have set in the code is hidden. Returns the number of bytes read, from the start.
+std::size_t read_memory(pid_t tid, std::uint64_t address, std::span<std::byte> out);
+
+/// The breakpoint that rr has in the tracee's code at the moment, as seen by the interposed
+/// pwrite64.
+struct RrBreakpoint {
+  std::uint64_t address = 0;
+  std::uint8_t original = 0;  ///< first byte under it
+  bool on_syscall = false;    ///< it stands on a system call instruction
+  bool set = false;
+};
+const RrBreakpoint& rr_breakpoint();
+
+}  // namespace culprit::agent
