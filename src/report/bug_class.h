@@ -1,7 +1,7 @@
 // The closed list of bug classes: what a verdict may say.
 //
-// The list lives beside the report model, because both the rules (verdict/) and the formats (report/)
-// need it, and report/ must not know the rules.
+// The list lives beside the report model, because both the rules (verdict/) and the formats
+// (report/) need it, and report/ must not know the rules.
 #pragma once
 
 #include <cstdint>

@@ -12,8 +12,9 @@ namespace culprit::report {
 
 using Json = nlohmann::ordered_json;
 
-/// The report as JSON: keys in the fixed order of the schema, every string made harmless and bounded
-/// (sanitize.h, limits.h), lists cut at their limits (a warning is added when hops were cut).
+/// The report as JSON: keys in the fixed order of the schema, every string made harmless and
+/// bounded (sanitize.h, limits.h), lists cut at their limits (a warning is added when hops were
+/// cut).
 [[nodiscard]] Json to_json(const Report& report);
 
 /// to_json as text: two spaces of indentation, one newline at the end, valid UTF-8.

@@ -1,4 +1,5 @@
-// The report model: the chain of hops from a crash back to the origin of its bad value, and a verdict.
+// The report model: the chain of hops from a crash back to the origin of its bad value, and a
+// verdict.
 //
 // This is plain data. Whoever follows a chain fills it; the formats (json.h, text.h, …) are pure
 // functions of it. Nothing here knows how a hop was found.
@@ -6,7 +7,8 @@
 // Conventions
 //  * An empty string, an empty optional, an EventNumber of 0 and a ThreadId of 0 mean "not known";
 //    such members are left out of the JSON. Nothing is ever guessed to fill a gap.
-//  * Strings that come from the program under test (symbol, file and variable names, crash text) are
+//  * Strings that come from the program under test (symbol, file and variable names, crash text)
+//  are
 //    stored as they were found, any bytes; the formats make them harmless (sanitize.h).
 //  * Numbers of the machine (addresses, values, offsets into modules) become hex strings in JSON.
 //  * Hops are ordered from the crash to the origin. `index` equals the place in Report::hops.
@@ -43,20 +45,22 @@ enum class HopKind : std::uint8_t {
   load,            ///< the value was read from `location` here (register ← memory)
   register_slice,  ///< the value went through registers only (calls, returns, moves)
   store,           ///< an instruction stored the value into `location`
-  runtime_store,   ///< a store made by a language runtime on behalf of the program (a write barrier)
-  block_copy,      ///< a block copy (memcpy, memmove, rep movs, a struct copy) put the bytes there
-  stale_bytes,     ///< `location` was not written in the life of its owner: the bytes are older than it
-  kernel_write,    ///< a system call's results, written by the kernel
-  foreign_write,   ///< written from outside the process (process_vm_writev, ptrace, /proc/PID/mem)
-  channel,         ///< the bytes came through a pipe, socket or shared mapping from a recorded process
-  remap,           ///< a mapping change (mmap, mremap, munmap, madvise, brk) replaced the bytes
-  arithmetic,      ///< the value was computed from several inputs; `inputs` says which one is followed
-  allocation,      ///< the memory (or the object that the value points to) was handed out here
-  release,         ///< the memory (or the object that the value points to) was given up here
-  registration,    ///< a range or object was made known to a runtime here (code fragment, root, …)
-  conflict,        ///< another thread's access that is not ordered with the hop before
-  initial_image,   ///< the bytes are those of the file or of the kernel at start (data segment, argv)
-  origin,          ///< the value was born here (constant, address taken, result of a computation)
+  runtime_store,  ///< a store made by a language runtime on behalf of the program (a write barrier)
+  block_copy,     ///< a block copy (memcpy, memmove, rep movs, a struct copy) put the bytes there
+  stale_bytes,    ///< `location` was not written in the life of its owner: the bytes are older than
+                  ///< it
+  kernel_write,   ///< a system call's results, written by the kernel
+  foreign_write,  ///< written from outside the process (process_vm_writev, ptrace, /proc/PID/mem)
+  channel,     ///< the bytes came through a pipe, socket or shared mapping from a recorded process
+  remap,       ///< a mapping change (mmap, mremap, munmap, madvise, brk) replaced the bytes
+  arithmetic,  ///< the value was computed from several inputs; `inputs` says which one is followed
+  allocation,  ///< the memory (or the object that the value points to) was handed out here
+  release,     ///< the memory (or the object that the value points to) was given up here
+  registration,   ///< a range or object was made known to a runtime here (code fragment, root, …)
+  conflict,       ///< another thread's access that is not ordered with the hop before
+  initial_image,  ///< the bytes are those of the file or of the kernel at start (data segment,
+                  ///< argv)
+  origin,         ///< the value was born here (constant, address taken, result of a computation)
 };
 
 /// What kind of memory an address is in.
@@ -101,15 +105,15 @@ enum class StackKind : std::uint8_t {
 /// Why the chain ends where it ends. A closed list.
 enum class StopReason : std::uint8_t {
   origin_found,
-  kernel_input,        ///< the bytes came from outside the recording through a system call
-  constant,            ///< an immediate in the code
-  arithmetic,          ///< several inputs, none of which is the pointer
-  mapping_created,     ///< the bytes are those a mapping was created with
-  initial_image,       ///< the bytes were there before the first instruction (data segment, argv)
+  kernel_input,     ///< the bytes came from outside the recording through a system call
+  constant,         ///< an immediate in the code
+  arithmetic,       ///< several inputs, none of which is the pointer
+  mapping_created,  ///< the bytes are those a mapping was created with
+  initial_image,    ///< the bytes were there before the first instruction (data segment, argv)
   start_of_recording,
-  limit_reached,       ///< --max-hops, a byte, step or pass limit; the note says which
-  timeout,             ///< --timeout
-  decoder_unknown,     ///< an instruction whose data flow is not known
+  limit_reached,    ///< --max-hops, a byte, step or pass limit; the note says which
+  timeout,          ///< --timeout
+  decoder_unknown,  ///< an instruction whose data flow is not known
   replay_diverged,
   value_not_found,     ///< the reported value is nowhere in the recorded program
   writer_not_found,    ///< the slot is known, but no pass saw its writer
@@ -117,23 +121,25 @@ enum class StopReason : std::uint8_t {
   interrupted,         ///< the user stopped it
 };
 
+/// How a replay finds a moment again: the `ordinal`-th hit of a probe.
+struct PositionProbe {
+  std::string kind;  ///< "write" or "execute"
+  Address address;
+  std::uint64_t size = 0;                     ///< bytes, write only
+  std::optional<std::uint64_t> value_filter;  ///< only writes of this value count
+  std::uint64_t ordinal = 0;                  ///< from 1
+  bool operator==(const PositionProbe&) const = default;
+};
+
 /// A moment of the recording.
 struct Position {
-  EventNumber event;       ///< rr's event number, for `rr replay -g`
+  using Probe = PositionProbe;
+  EventNumber event;  ///< rr's event number, for `rr replay -g`
   ThreadId thread;
   std::string thread_name;
   ProcessId process;
   std::optional<std::uint64_t> syscalls;  ///< system calls entered by this thread so far
   std::optional<std::uint64_t> ticks;     ///< rr's tick count, hardware engines only
-  /// How a replay finds this moment again: the `ordinal`-th hit of a probe.
-  struct Probe {
-    std::string kind;  ///< "write" or "execute"
-    Address address;
-    std::uint64_t size = 0;                     ///< bytes, write only
-    std::optional<std::uint64_t> value_filter;  ///< only writes of this value count
-    std::uint64_t ordinal = 0;                  ///< from 1
-    bool operator==(const Probe&) const = default;
-  };
   std::optional<Probe> probe;
   bool operator==(const Position&) const = default;
 };
@@ -147,18 +153,18 @@ struct SourceLine {
 
 /// One frame of a backtrace, innermost first.
 struct Frame {
-  std::string function;      ///< the symbol as linked
-  std::string demangled;     ///< for people; empty if the same
+  std::string function;   ///< the symbol as linked
+  std::string demangled;  ///< for people; empty if the same
   std::string file;
   std::uint32_t line = 0;
   std::uint32_t column = 0;
-  std::string module;        ///< path of the ELF file
+  std::string module;                          ///< path of the ELF file
   std::optional<std::uint64_t> module_offset;  ///< link-time address in the module
   std::optional<Address> pc;
-  std::optional<Address> frame_address;        ///< the CFA
-  bool inlined = false;      ///< inlined into the next frame
+  std::optional<Address> frame_address;  ///< the CFA
+  bool inlined = false;                  ///< inlined into the next frame
   StackKind stack = StackKind::unknown;
-  std::optional<std::int64_t> goroutine;       ///< or another runtime's task number
+  std::optional<std::int64_t> goroutine;  ///< or another runtime's task number
   bool operator==(const Frame&) const = default;
 };
 
@@ -173,9 +179,10 @@ struct Writer {
   std::string build_id;
   std::optional<std::uint64_t> module_offset;
   std::optional<Address> pc;
-  std::string instruction;       ///< disassembly, Intel syntax
-  std::vector<Frame> inlined_in; ///< the functions that this code was inlined into, innermost first
-  std::string source_line;       ///< the text of file:line, if the file could be read
+  std::string instruction;  ///< disassembly, Intel syntax
+  std::vector<Frame>
+      inlined_in;           ///< the functions that this code was inlined into, innermost first
+  std::string source_line;  ///< the text of file:line, if the file could be read
   std::vector<SourceLine> excerpt;  ///< a few lines around it, ascending
   bool operator==(const Writer&) const = default;
 };
@@ -183,7 +190,7 @@ struct Writer {
 /// Something that happened to an object: it was allocated, freed, entered, left, mapped, unmapped.
 struct LifeEvent {
   Position position;
-  std::string description;       ///< "frame of cache_schema entered", "free(0x…)", "munmap"
+  std::string description;  ///< "frame of cache_schema entered", "free(0x…)", "munmap"
   std::vector<Frame> backtrace;
   bool operator==(const LifeEvent&) const = default;
 };
@@ -198,13 +205,13 @@ struct Life {
 
 /// Whose bytes they are.
 struct Owner {
-  std::string variable;       ///< "c_schema"; empty for an unnamed heap block
-  std::string member;         ///< path inside it, without a leading dot: "format", "items[3].next"
-  std::string type;           ///< of the variable: "struct ArrowSchema"
-  std::string member_type;    ///< of the member: "const char *"
+  std::string variable;     ///< "c_schema"; empty for an unnamed heap block
+  std::string member;       ///< path inside it, without a leading dot: "format", "items[3].next"
+  std::string type;         ///< of the variable: "struct ArrowSchema"
+  std::string member_type;  ///< of the member: "const char *"
   std::string declared_file;
   std::uint32_t declared_line = 0;
-  std::string function;       ///< the function whose frame holds it
+  std::string function;  ///< the function whose frame holds it
   std::string module;
   std::optional<std::int64_t> frame_offset;  ///< from the frame's CFA, in bytes
   std::optional<Address> frame;              ///< the CFA: tells two activations apart
@@ -229,9 +236,10 @@ struct RegionPeriod {
 /// A slot of memory.
 struct Location {
   Address address;
-  std::uint64_t size = 0;     ///< in bytes
+  std::uint64_t size = 0;  ///< in bytes
   RegionKind region = RegionKind::unknown;
-  std::string description;    ///< "stack of thread 1234 (main)", "write barrier buffer of P 0, entry 9"
+  std::string
+      description;  ///< "stack of thread 1234 (main)", "write barrier buffer of P 0, entry 9"
   std::optional<ByteRange> mapping;  ///< the mapping that holds it
   std::string mapping_path;
   std::optional<Owner> owner;
@@ -246,22 +254,22 @@ struct Syscall {
   std::vector<std::uint64_t> arguments;
   std::int64_t result = 0;
   std::optional<std::int32_t> descriptor;
-  std::string path;                         ///< of the descriptor, if known
-  std::optional<std::uint64_t> file_offset; ///< of the first byte that the hop is about
+  std::string path;                          ///< of the descriptor, if known
+  std::optional<std::uint64_t> file_offset;  ///< of the first byte that the hop is about
   bool operator==(const Syscall&) const = default;
 };
 
 /// One input of a value.
 struct Source {
   SourceKind kind = SourceKind::unknown;
-  std::optional<Address> address;         ///< memory: where it was loaded from
-  std::uint64_t size = 0;                 ///< in bytes
-  std::optional<std::uint64_t> value;     ///< what it was
-  std::string register_name;              ///< "rcx"
-  std::optional<Address> pc;              ///< of the instruction that fetched it
+  std::optional<Address> address;      ///< memory: where it was loaded from
+  std::uint64_t size = 0;              ///< in bytes
+  std::optional<std::uint64_t> value;  ///< what it was
+  std::string register_name;           ///< "rcx"
+  std::optional<Address> pc;           ///< of the instruction that fetched it
   std::string instruction;
-  std::string description;                ///< "gp.stack.lo"
-  bool followed = false;                  ///< in Hop::inputs: the input that the chain goes on with
+  std::string description;  ///< "gp.stack.lo"
+  bool followed = false;    ///< in Hop::inputs: the input that the chain goes on with
   bool operator==(const Source&) const = default;
 };
 
@@ -282,31 +290,31 @@ struct ValueBytes {
 
 /// One step of the chain.
 struct Hop {
-  std::uint32_t index = 0;                ///< place in Report::hops
+  std::uint32_t index = 0;  ///< place in Report::hops
   /// The hop that this one explains: nothing for the first. On the main line it is the hop just
   /// before; a hop that begins a side branch (other bytes, another input) names the fork.
   std::optional<std::uint32_t> parent;
-  bool main_line = true;                  ///< false on a side branch
+  bool main_line = true;  ///< false on a side branch
   HopKind kind = HopKind::store;
-  std::string summary;                    ///< one line, e.g. "copystack saved the old stack's bounds"
+  std::string summary;  ///< one line, e.g. "copystack saved the old stack's bounds"
   Position position;
   Writer writer;
   std::optional<Location> location;
-  std::optional<ValueBytes> bytes;        ///< the bytes explained, if not all
+  std::optional<ValueBytes> bytes;            ///< the bytes explained, if not all
   std::optional<std::uint64_t> value_before;  ///< of location, zero-extended
   std::optional<std::uint64_t> value_after;
-  std::optional<Source> source;           ///< where the value came from
-  std::vector<Source> inputs;             ///< all inputs, if several
-  std::optional<Syscall> syscall;         ///< kernel_write, foreign_write, channel, remap
+  std::optional<Source> source;    ///< where the value came from
+  std::vector<Source> inputs;      ///< all inputs, if several
+  std::optional<Syscall> syscall;  ///< kernel_write, foreign_write, channel, remap
   std::vector<Frame> backtrace;
   Confidence confidence = Confidence::unknown;
-  std::string note;                       ///< the evidence, in a sentence or two
+  std::string note;  ///< the evidence, in a sentence or two
   std::optional<Revisit> revisit;
   bool operator==(const Hop&) const = default;
 };
 
-/// The place that has to be changed, as far as the chain tells: what a fingerprint is made of. It need
-/// not be where the bad value was born (an uninitialised variable: its declaration).
+/// The place that has to be changed, as far as the chain tells: what a fingerprint is made of. It
+/// need not be where the bad value was born (an uninitialised variable: its declaration).
 struct CauseSite {
   std::string function;
   std::string file;
@@ -320,13 +328,13 @@ struct CauseSite {
 /// What kind of bug it is.
 struct Verdict {
   BugClass bug_class = BugClass::unknown;  ///< "class" in JSON
-  std::string title;          ///< one line; empty: that of the class
-  std::string explanation;    ///< one paragraph
-  std::vector<std::uint32_t> evidence;  ///< indices of hops
-  std::string suggested_fix;  ///< empty: that of the class
+  std::string title;                       ///< one line; empty: that of the class
+  std::string explanation;                 ///< one paragraph
+  std::vector<std::uint32_t> evidence;     ///< indices of hops
+  std::string suggested_fix;               ///< empty: that of the class
   Confidence confidence = Confidence::unknown;
   StopReason stopped_because = StopReason::value_not_found;
-  std::string stopped_detail; ///< which limit, which instruction, …
+  std::string stopped_detail;  ///< which limit, which instruction, …
   std::optional<CauseSite> cause;
   bool operator==(const Verdict&) const = default;
 };
@@ -368,20 +376,20 @@ struct Trace {
 
 /// How it was replayed.
 struct Engine {
-  std::string name;   ///< "software-ticks/forward"
-  std::string ticks;  ///< "hardware", "software", "exact"
+  std::string name;                      ///< "software-ticks/forward"
+  std::string ticks;                     ///< "hardware", "software", "exact"
   std::vector<std::string> limitations;  ///< what this engine cannot know
   bool operator==(const Engine&) const = default;
 };
 
 /// The crash, as the program and the kernel told it.
 struct Crash {
-  std::string kind;                      ///< id of the front end's kind: "go_bad_pointer", "signal"
-  std::string runtime;                   ///< "go", "glibc", "ocaml", "none"
+  std::string kind;     ///< id of the front end's kind: "go_bad_pointer", "signal"
+  std::string runtime;  ///< "go", "glibc", "ocaml", "none"
   std::optional<std::int32_t> signal;
   std::string signal_name;
   std::optional<Address> fault_address;
-  std::string message;                   ///< the lines that say it, a bounded excerpt
+  std::string message;  ///< the lines that say it, a bounded excerpt
   Position position;
   std::vector<Frame> frames;
   bool operator==(const Crash&) const = default;
@@ -390,10 +398,10 @@ struct Crash {
 /// The value that the chain is about.
 struct Suspect {
   std::uint64_t value = 0;
-  std::uint32_t size = 8;           ///< bytes
-  std::string description;          ///< "pointer to an unallocated span"
-  std::string how_chosen;           ///< "named by the crash report, …"
-  std::optional<Location> location; ///< the slot where the chain begins, if known
+  std::uint32_t size = 8;            ///< bytes
+  std::string description;           ///< "pointer to an unallocated span"
+  std::string how_chosen;            ///< "named by the crash report, …"
+  std::optional<Location> location;  ///< the slot where the chain begins, if known
   Confidence confidence = Confidence::unknown;
   bool operator==(const Suspect&) const = default;
 };
@@ -408,15 +416,15 @@ struct Fingerprint {
 /// What it cost.
 struct Stats {
   std::uint64_t passes = 0;
-  std::uint64_t hits = 0;        ///< probe hits over all passes
-  std::uint64_t steps = 0;       ///< single-stepped instructions over all passes
+  std::uint64_t hits = 0;   ///< probe hits over all passes
+  std::uint64_t steps = 0;  ///< single-stepped instructions over all passes
   std::uint64_t peak_memory_bytes = 0;
   struct Phase {
     std::string name;
     double elapsed_ms = 0;
     bool operator==(const Phase&) const = default;
   };
-  std::vector<Phase> phases;     ///< in the order in which they ran
+  std::vector<Phase> phases;  ///< in the order in which they ran
   bool operator==(const Stats&) const = default;
 };
 

@@ -9,8 +9,8 @@ namespace culprit::report {
 
 /// How to lay it out.
 struct TextOptions {
-  bool colour = false;      ///< ANSI colours; only if the caller knows that it writes to a terminal
-  unsigned columns = 100;   ///< width to wrap to; 40–400, other values are brought into that range
+  bool colour = false;     ///< ANSI colours; only if the caller knows that it writes to a terminal
+  unsigned columns = 100;  ///< width to wrap to; 40–400, other values are brought into that range
   bool backtraces = false;  ///< the backtrace of each hop too
 };
 
