@@ -1,12 +1,16 @@
 #include "cli/command.h"
 #include "cli/doctor_command.h"
 #include "cli/record_command.h"
+#include "cli/run_command.h"
+#include "cli/triage_command.h"
 
 namespace culprit::cli {
 
 std::vector<std::unique_ptr<Command>> all_commands() {
   std::vector<std::unique_ptr<Command>> out;
+  out.push_back(make_run_command());
   out.push_back(make_record_command());
+  out.push_back(make_triage_command());
   out.push_back(make_doctor_command());
   return out;
 }
