@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <system_error>
 
@@ -49,22 +50,29 @@ std::string to_hex_digits(std::span<const std::byte> bytes) {
   return text;
 }
 
-Result<std::vector<std::byte>> inflate(llvm::compression::Format format,
-                                       std::span<const std::byte> input, std::uint64_t size) {
+// Zeroed memory fresh from the system: a vector would write each page once more.
+Result<ElfFile::Buffer> inflate(llvm::compression::Format format, std::span<const std::byte> input,
+                                std::uint64_t size) {
   if (llvm::compression::getReasonIfUnsupported(format) != nullptr) {
     return Error{ErrorCode::bad_input, "compressed with a method that this build cannot read"};
   }
   if (size > kMaxDecompressed || size / kMaxRatio > input.size()) {
     return Error{ErrorCode::bad_input, "compressed section claims an impossible size"};
   }
-  std::vector<std::byte> output(static_cast<std::size_t>(size));
+  ElfFile::Buffer output;
+  output.size = static_cast<std::size_t>(size);
+  output.data.reset(static_cast<std::byte*>(std::calloc(std::max<std::size_t>(output.size, 1), 1)));
+  if (output.data == nullptr) {
+    return Error{ErrorCode::io,
+                 "not enough memory to decompress " + std::to_string(size) + " bytes"};
+  }
   const llvm::ArrayRef<std::uint8_t> source(reinterpret_cast<const std::uint8_t*>(input.data()),
                                             input.size());
   const auto type = format == llvm::compression::Format::Zlib ? llvm::DebugCompressionType::Zlib
                                                               : llvm::DebugCompressionType::Zstd;
-  // LLVM reports corrupt data, but not always a short result: the rest stays zero.
+  // LLVM reports corrupt data, but not a result that is too short: the rest stays zero.
   if (llvm::Error error = llvm::compression::decompress(
-          type, source, reinterpret_cast<std::uint8_t*>(output.data()), output.size())) {
+          type, source, reinterpret_cast<std::uint8_t*>(output.data.get()), output.size)) {
     return Error{ErrorCode::bad_input, llvm::toString(std::move(error))};
   }
   return output;
@@ -214,10 +222,10 @@ Result<std::span<const std::byte>> ElfFile::contents(const Section& section) {
   const bool old_style = section.name.substr(0, 8) == ".zdebug_";
   if ((section.flags & SHF_COMPRESSED) == 0 && !old_style) return *stored;
   if (const auto it = decompressed_.find(section.offset); it != decompressed_.end()) {
-    return std::span<const std::byte>(it->second);
+    return it->second.bytes();
   }
 
-  Result<std::vector<std::byte>> output = Error{};
+  Result<Buffer> output = Error{};
   if ((section.flags & SHF_COMPRESSED) != 0) {
     const auto header = load<Elf64_Chdr>(*stored, 0);
     // Value of ELFCOMPRESS_ZSTD (gabi, 2022), newer than some <elf.h>.
@@ -241,7 +249,7 @@ Result<std::span<const std::byte>> ElfFile::contents(const Section& section) {
   if (!output) return output.error().with_context(path_ + ": " + std::string(section.name));
   auto& kept = decompressed_[section.offset];
   kept = std::move(output).value();
-  return std::span<const std::byte>(kept);
+  return kept.bytes();
 }
 
 std::span<const std::byte> ElfFile::contents_of(std::string_view name) {

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <optional>
@@ -40,6 +41,16 @@ class ElfFile {
     std::uint64_t file_size = 0;
     std::uint64_t memory_size = 0;
     std::uint64_t alignment = 0;
+  };
+
+  /// A decompressed section.
+  struct Buffer {
+    struct Free {
+      void operator()(std::byte* p) const { std::free(p); }
+    };
+    std::unique_ptr<std::byte, Free> data;
+    std::size_t size = 0;
+    [[nodiscard]] std::span<const std::byte> bytes() const { return {data.get(), size}; }
   };
 
   /// Errors: io (cannot be opened), bad_input (no x86-64 ELF file).
@@ -101,7 +112,7 @@ class ElfFile {
   std::vector<Segment> segments_;
   std::string build_id_;
   std::uint64_t build_id_address_ = 0;
-  std::map<std::uint64_t, std::vector<std::byte>> decompressed_;  // by section offset
+  std::map<std::uint64_t, Buffer> decompressed_;  // by section offset
 };
 
 }  // namespace culprit::binary

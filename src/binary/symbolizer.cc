@@ -83,6 +83,10 @@ void add_debug_info(const Module& module, DwarfIndex& index, std::uint64_t addre
     FunctionFrame frame = frame_of(index, *it);
     frame.position = std::move(position);
     frame.inlined = inlined;
+    // Go does not say where functions are declared; the entry's line is on the same line or next.
+    if (!inlined && !frame.declared.known()) {
+      frame.declared = index.line_at(*unit, entry).value_or(SourcePosition{});
+    }
     location.frames.push_back(std::move(frame));
     position = inlined ? call_site(index, *it) : SourcePosition{};
   }
