@@ -21,23 +21,31 @@ ProcessOptions rr_process_options(const RrCommand& command, int control_fd) {
 }
 
 std::string rr_complaint(std::string_view standard_error, std::string_view fallback) {
+  // A failed check prints "[FATAL ./src/X.cc:12:f()]", then " (task ...)", then " -> Assertion
+  // `...' failed to hold. why", each on its own line, then a backtrace (rr 5.6 src/log.cc). The
+  // assertion says most.
+  enum Rank { none, plain, fatal, assertion };
   std::string_view best;
-  bool important = false;
+  Rank best_rank = none;
   while (!standard_error.empty()) {
     const std::size_t end = standard_error.find('\n');
     std::string_view line = standard_error.substr(0, end);
     standard_error.remove_prefix(end == std::string_view::npos ? standard_error.size() : end + 1);
     while (!line.empty() && (line.back() == ' ' || line.back() == '\r')) line.remove_suffix(1);
-    if (line.empty() || line.starts_with("===") || line.starts_with("rr(") ||
-        line.find(".so.") != std::string_view::npos) {
+    while (!line.empty() && line.front() == ' ') line.remove_prefix(1);
+    if (line.empty() || line.starts_with("===") || line.find(")[0x") != std::string_view::npos ||
+        line.find("emergency_debug") != std::string_view::npos ||
+        line.starts_with("Tail of trace dump")) {
       continue;
     }
-    // "[FATAL ./src/X.cc:12:f()] text" (rr 5.6 src/log.cc); a failed assertion has a line of its
-    // own.
-    const bool matters = line.starts_with("[FATAL") || line.starts_with("[ERROR") ||
-                         line.find("Assertion") != std::string_view::npos;
-    if (matters || !important) best = line;
-    important |= matters;
+    const Rank rank = line.find("Assertion") != std::string_view::npos           ? assertion
+                      : line.starts_with("[FATAL") || line.starts_with("[ERROR") ? fatal
+                                                                                 : plain;
+    // The first of the important ones is the cause; of the others the last is the most telling.
+    if (rank > best_rank || (rank == plain && best_rank == plain)) {
+      best = line;
+      best_rank = rank;
+    }
   }
   return std::string((best.empty() ? fallback : best).substr(0, 500));
 }

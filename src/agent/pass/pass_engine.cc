@@ -80,6 +80,18 @@ bool is_fatal_by_default(int signal) {
          signal == SIGTRAP || signal == SIGABRT || signal == SIGSYS;
 }
 
+/// rr looks at errno after a ptrace or wait that succeeded: nothing done here may show in it.
+class ErrnoKeeper {
+ public:
+  ErrnoKeeper() : saved_(errno) {}
+  ~ErrnoKeeper() { errno = saved_; }
+  ErrnoKeeper(const ErrnoKeeper&) = delete;
+  ErrnoKeeper& operator=(const ErrnoKeeper&) = delete;
+
+ private:
+  int saved_;
+};
+
 std::uint64_t call_key(std::int32_t thread, std::uint64_t ordinal) {
   return static_cast<std::uint64_t>(static_cast<std::uint32_t>(thread)) << 40 ^ ordinal;
 }
@@ -146,6 +158,7 @@ bool PassEngine::runs_program(const Task& task, Resume resume) const {
 
 bool PassEngine::before_resume(pid_t tid, Resume resume) {
   if (over_) return false;
+  const ErrnoKeeper keeper;
   Task* task = tasks_.find(tid);
   if (task == nullptr) {
     // rr traces nothing but the replay once it uses SYSEMU.
@@ -251,6 +264,7 @@ bool PassEngine::step(Task& task, const Registers& registers) {
 
 bool PassEngine::on_stop(pid_t tid, int status) {
   if (over_) return false;
+  const ErrnoKeeper keeper;
   Task* task = tasks_.find(tid);
   if (task == nullptr || !swallow(*task, status)) return false;
   run_on(*task);
