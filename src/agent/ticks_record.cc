@@ -91,6 +91,7 @@ bool RecordFilter::before_resume(pid_t tid, Resume resume) {
   task.running = true;
   task.pending_thread = 0;
   task.pending_process = 0;
+  task.registers_known = false;
   if (!task.counting) return false;
   note_pending(tid, task);
   watch_running(tid);
@@ -109,10 +110,8 @@ void RecordFilter::note_pending(pid_t tid, Task& task) {
   task.pending_process = peek_queue(tid, PTRACE_PEEKSIGINFO_SHARED);
   // With a signal to deliver the registers change (the handler's frame) with nothing executed, so
   // they prove nothing.
-  if (task.pending_process != 0 &&
-      (task.last.signal != 0 || !get_registers(tid, &task.registers))) {
-    task.pending_process = 0;
-  }
+  task.registers_known = task.last.signal == 0 && get_registers(tid, &task.registers);
+  if (!task.registers_known) task.pending_process = 0;
 }
 
 bool RecordFilter::may_land(pid_t tid, const Task& task, int signal) const {
@@ -149,13 +148,18 @@ bool RecordFilter::on_stop(pid_t tid, int status) {
       return true;
     }
   } else if (event == PTRACE_EVENT_EXIT) {
-    // Not out of a system call: only SIGKILL does this to a running task.
+    // Not out of a system call: only SIGKILL does this to a running task. rr notes the registers as
+    // an event of its own (SCHED), which a replay could only search for; those of the last event
+    // that it saw are found at once.
     unsigned long exit_status = 0;
     if (task.running && task.counting &&
         raw_ptrace(PTRACE_GETEVENTMSG, tid, 0, reinterpret_cast<std::uintptr_t>(&exit_status)) >=
             0 &&
         (exit_status & 0x7f) == SIGKILL) {
       ++g_statistics.killed;
+      if (task.registers_known) {
+        raw_ptrace(PTRACE_SETREGS, tid, 0, reinterpret_cast<std::uintptr_t>(&task.registers));
+      }
     }
     task.exiting = true;
   } else if (event == 0 && on_signal(tid, task, signal)) {

@@ -16,8 +16,8 @@
 //   ones): the signal was already pending when rr resumed the task. If it was pending for the whole
 //   process, another thread could have taken it and a second one come later; then the registers must
 //   be unchanged as well.
-// * SIGKILL cannot be held. The replay of a task that it ended in user code stops at the last event
-//   before; statistics count such tasks.
+// * SIGKILL cannot be held. A task that it ends in user code is shown to rr with the registers of
+//   the last event before, so the replay of that task stops there; statistics count such tasks.
 //
 // Where this would mean to wait for ever, the watchdog refuses the recording.
 #pragma once
@@ -59,7 +59,8 @@ class RecordFilter final : public TraceeFilter {
     /// Signals that were pending when rr resumed the task (bit number - 1), if it counts.
     std::uint64_t pending_thread = 0;
     std::uint64_t pending_process = 0;
-    user_regs_struct registers{};  ///< at that resume, if any signal was pending
+    user_regs_struct registers{};  ///< at that resume
+    bool registers_known = false;
     HeldSignals held;
     std::vector<Sent> sent;
   };
