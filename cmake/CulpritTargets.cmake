@@ -4,6 +4,10 @@ target_include_directories(culprit_options INTERFACE ${CMAKE_SOURCE_DIR}/src)
 target_compile_options(culprit_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor
   -Woverloaded-virtual $<$<BOOL:${CULPRIT_WERROR}>:-Werror>)
+# gcc 12 warns about its own library's std::string and std::optional code (gcc bugs 105329, 105562).
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  target_compile_options(culprit_options INTERFACE -Wno-restrict -Wno-maybe-uninitialized)
+endif()
 if(CULPRIT_SANITIZE)
   target_compile_options(culprit_options INTERFACE -fsanitize=address,undefined
     -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
