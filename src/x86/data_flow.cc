@@ -35,14 +35,30 @@ bool condition_holds(unsigned code, std::uint64_t flags) {
   const bool of = (flags & ZYDIS_CPUFLAG_OF) != 0;
   bool result = false;
   switch ((code >> 1) & 7U) {
-    case 0: result = of; break;
-    case 1: result = cf; break;
-    case 2: result = zf; break;
-    case 3: result = cf || zf; break;
-    case 4: result = sf; break;
-    case 5: result = pf; break;
-    case 6: result = sf != of; break;
-    default: result = zf || sf != of; break;
+    case 0:
+      result = of;
+      break;
+    case 1:
+      result = cf;
+      break;
+    case 2:
+      result = zf;
+      break;
+    case 3:
+      result = cf || zf;
+      break;
+    case 4:
+      result = sf;
+      break;
+    case 5:
+      result = pf;
+      break;
+    case 6:
+      result = sf != of;
+      break;
+    default:
+      result = zf || sf != of;
+      break;
   }
   return (code & 1U) != 0 ? !result : result;
 }
@@ -241,8 +257,7 @@ class Builder {
  private:
   const ZydisDecodedOperand& operand(std::size_t i) const { return view_.operands[i]; }
   std::uint32_t bytes(std::size_t i) const {
-    if (memory_[i] >= 0)
-      return instruction_.memory[static_cast<std::size_t>(memory_[i])].size;
+    if (memory_[i] >= 0) return instruction_.memory[static_cast<std::size_t>(memory_[i])].size;
     return operand(i).size / 8U;
   }
   bool is_register(std::size_t i) const { return operand(i).type == ZYDIS_OPERAND_TYPE_REGISTER; }
@@ -286,8 +301,7 @@ class Builder {
     std::uint32_t width = n;
     if (r->cls == RegisterClass::gpr) width = r->size == 4 ? 8 : n;
     if (r->cls == RegisterClass::mask) width = 8;
-    if (r->cls == RegisterClass::vector &&
-        view_.insn.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
+    if (r->cls == RegisterClass::vector && view_.insn.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
       width = 64;
     if (width > n) {
       edge(RegisterBytes{r->cls, r->number, static_cast<std::uint8_t>(n),
@@ -360,8 +374,7 @@ class Builder {
 
   // Everything written gets one edge from all inputs.
   void fallback() {
-    const FlowKind kind =
-        is_computation(view_.insn) ? FlowKind::arithmetic : FlowKind::unknown;
+    const FlowKind kind = is_computation(view_.insn) ? FlowKind::arithmetic : FlowKind::unknown;
     const auto sources = inputs();
     const auto constant = immediate_operand();
     bool x87_done = false;
@@ -377,7 +390,11 @@ class Builder {
       }
       const auto p = place(i);
       if (!p || *p == FlowPlace{kFlags} || written_already(*p)) continue;
-      edge(*p, kind, sources, constant);
+      auto from = sources;
+      // Bytes that the mask leaves out keep their value.
+      if (memory_[i] >= 0 && instruction_.memory[static_cast<std::size_t>(memory_[i])].conditional)
+        from.push_back(*p);
+      edge(*p, kind, std::move(from), constant);
       extend(i, bytes(i));
     }
   }
@@ -407,38 +424,60 @@ class Builder {
 
   bool special() {
     switch (view_.insn.meta.category) {
-      case ZYDIS_CATEGORY_STRINGOP: return string_operation();
-      case ZYDIS_CATEGORY_PUSH: return push();
-      case ZYDIS_CATEGORY_POP: return pop();
-      case ZYDIS_CATEGORY_CALL: return call();
-      case ZYDIS_CATEGORY_RET: return ret();
-      case ZYDIS_CATEGORY_CMOV: return conditional_move();
-      case ZYDIS_CATEGORY_SYSCALL: return system_call();
-      case ZYDIS_CATEGORY_INTERRUPT: return interrupt();
-      case ZYDIS_CATEGORY_X87_ALU: return x87();
+      case ZYDIS_CATEGORY_STRINGOP:
+        return string_operation();
+      case ZYDIS_CATEGORY_PUSH:
+        return push();
+      case ZYDIS_CATEGORY_POP:
+        return pop();
+      case ZYDIS_CATEGORY_CALL:
+        return call();
+      case ZYDIS_CATEGORY_RET:
+        return ret();
+      case ZYDIS_CATEGORY_CMOV:
+        return conditional_move();
+      case ZYDIS_CATEGORY_SYSCALL:
+        return system_call();
+      case ZYDIS_CATEGORY_INTERRUPT:
+        return interrupt();
+      case ZYDIS_CATEGORY_X87_ALU:
+        return x87();
       case ZYDIS_CATEGORY_NOP:
       case ZYDIS_CATEGORY_WIDENOP:
       case ZYDIS_CATEGORY_PREFETCH:
       case ZYDIS_CATEGORY_UNCOND_BR:
         return true;
-      default: break;
+      default:
+        break;
     }
     switch (view_.insn.mnemonic) {
-      case ZYDIS_MNEMONIC_LEA: return lea();
-      case ZYDIS_MNEMONIC_XCHG: return exchange();
-      case ZYDIS_MNEMONIC_XADD: return exchange_add();
-      case ZYDIS_MNEMONIC_CMPXCHG: return compare_exchange();
-      case ZYDIS_MNEMONIC_CMPXCHG8B: return compare_exchange_pair(4);
-      case ZYDIS_MNEMONIC_CMPXCHG16B: return compare_exchange_pair(8);
-      case ZYDIS_MNEMONIC_LEAVE: return leave();
-      case ZYDIS_MNEMONIC_ENTER: return enter();
-      case ZYDIS_MNEMONIC_BSWAP: return reverse(0, 0);
-      case ZYDIS_MNEMONIC_MOVBE: return reverse(0, 1);
+      case ZYDIS_MNEMONIC_LEA:
+        return lea();
+      case ZYDIS_MNEMONIC_XCHG:
+        return exchange();
+      case ZYDIS_MNEMONIC_XADD:
+        return exchange_add();
+      case ZYDIS_MNEMONIC_CMPXCHG:
+        return compare_exchange();
+      case ZYDIS_MNEMONIC_CMPXCHG8B:
+        return compare_exchange_pair(4);
+      case ZYDIS_MNEMONIC_CMPXCHG16B:
+        return compare_exchange_pair(8);
+      case ZYDIS_MNEMONIC_LEAVE:
+        return leave();
+      case ZYDIS_MNEMONIC_ENTER:
+        return enter();
+      case ZYDIS_MNEMONIC_BSWAP:
+        return reverse(0, 0);
+      case ZYDIS_MNEMONIC_MOVBE:
+        return reverse(0, 1);
       case ZYDIS_MNEMONIC_MOVSX:
-      case ZYDIS_MNEMONIC_MOVSXD: return sign_extend(0, 1);
+      case ZYDIS_MNEMONIC_MOVSXD:
+        return sign_extend(0, 1);
       case ZYDIS_MNEMONIC_CBW:
       case ZYDIS_MNEMONIC_CWDE:
-      case ZYDIS_MNEMONIC_CDQE: return sign_extend(0, 1);
+      case ZYDIS_MNEMONIC_CDQE:
+        return sign_extend(0, 1);
       case ZYDIS_MNEMONIC_AND:
       case ZYDIS_MNEMONIC_OR:
         if (same_register_operands()) {
@@ -459,19 +498,29 @@ class Builder {
       case ZYDIS_MNEMONIC_SHR:
       case ZYDIS_MNEMONIC_SAR:
       case ZYDIS_MNEMONIC_ROL:
-      case ZYDIS_MNEMONIC_ROR: return whole_byte_shift();
-      case ZYDIS_MNEMONIC_RDFSBASE: return segment_base(0, false);
-      case ZYDIS_MNEMONIC_RDGSBASE: return segment_base(1, false);
-      case ZYDIS_MNEMONIC_WRFSBASE: return segment_base(0, true);
-      case ZYDIS_MNEMONIC_WRGSBASE: return segment_base(1, true);
-      case ZYDIS_MNEMONIC_VZEROUPPER: return zero_vectors(16);
-      case ZYDIS_MNEMONIC_VZEROALL: return zero_vectors(0);
-      case ZYDIS_MNEMONIC_CLZERO: return false;
+      case ZYDIS_MNEMONIC_ROR:
+        return whole_byte_shift();
+      case ZYDIS_MNEMONIC_RDFSBASE:
+        return segment_base(0, false);
+      case ZYDIS_MNEMONIC_RDGSBASE:
+        return segment_base(1, false);
+      case ZYDIS_MNEMONIC_WRFSBASE:
+        return segment_base(0, true);
+      case ZYDIS_MNEMONIC_WRGSBASE:
+        return segment_base(1, true);
+      case ZYDIS_MNEMONIC_VZEROUPPER:
+        return zero_vectors(16);
+      case ZYDIS_MNEMONIC_VZEROALL:
+        return zero_vectors(0);
+      case ZYDIS_MNEMONIC_CLZERO:
+        return false;
       case ZYDIS_MNEMONIC_FXRSTOR:
       case ZYDIS_MNEMONIC_FXRSTOR64:
       case ZYDIS_MNEMONIC_XRSTOR:
-      case ZYDIS_MNEMONIC_XRSTOR64: return restore_state();
-      default: break;
+      case ZYDIS_MNEMONIC_XRSTOR64:
+        return restore_state();
+      default:
+        break;
     }
     if (masked_ || visible_.empty()) return false;
     if (is_plain_move(view_.insn.mnemonic) && visible_.size() == 2) {
@@ -651,8 +700,8 @@ class Builder {
     const auto& mem = operand(1).mem;
     const std::uint32_t size = bytes(0);
     if (!d || size == 0) return false;
-    std::uint64_t addend = static_cast<std::uint64_t>(
-        mem.disp.has_displacement ? mem.disp.value : ZyanI64{0});
+    std::uint64_t addend =
+        static_cast<std::uint64_t>(mem.disp.has_displacement ? mem.disp.value : ZyanI64{0});
     const bool full = size == 8 && view_.insn.address_width == 64;
     if (mem.base == ZYDIS_REGISTER_RIP || mem.base == ZYDIS_REGISTER_EIP)
       addend += instruction_.end().value;
@@ -721,8 +770,7 @@ class Builder {
       extend(0, size);
     } else if (stored == std::optional(false)) {
       copy(accumulator, *target);
-      if (size == 4)
-        edge(RegisterBytes{RegisterClass::gpr, 0, 4, 4}, FlowKind::zero);
+      if (size == 4) edge(RegisterBytes{RegisterClass::gpr, 0, 4, 4}, FlowKind::zero);
     } else {
       edge(*target, FlowKind::select, {*value, *target});
       if (*target != FlowPlace{accumulator}) {
@@ -811,8 +859,7 @@ class Builder {
     const auto s = slice(from, 0, n);
     if (!d || !s || n == 0) return false;
     copy(*d, *s);
-    if (size > n)
-      edge(*slice(to, n, size - n), FlowKind::arithmetic, {*slice(from, n - 1, 1)});
+    if (size > n) edge(*slice(to, n, size - n), FlowKind::arithmetic, {*slice(from, n - 1, 1)});
     extend(to, size);
     return true;
   }
@@ -864,8 +911,8 @@ class Builder {
                 std::get<RegisterBytes>(*d).cls == RegisterClass::gpr)) {
       copy(*d, *s);
       if (*d == FlowPlace{whole(Gpr::rsp)}) return true;
-      if (const auto* r = std::get_if<RegisterBytes>(&*d); r != nullptr && size < 8 &&
-          r->number == static_cast<std::uint8_t>(Gpr::rsp)) {
+      if (const auto* r = std::get_if<RegisterBytes>(&*d);
+          r != nullptr && size < 8 && r->number == static_cast<std::uint8_t>(Gpr::rsp)) {
         // pop sp: the low bytes are loaded over the stepped rsp.
         edge(RegisterBytes{RegisterClass::gpr, r->number, static_cast<std::uint8_t>(size),
                            static_cast<std::uint8_t>(8 - size)},
@@ -952,10 +999,9 @@ class Builder {
       edge(*p, FlowKind::unknown, sources);
       extend(i, bytes(i));
     }
-    if (touches_stack && std::any_of(instruction_.writes.begin(), instruction_.writes.end(),
-                                     [](const RegisterBytes& r) {
-                                       return r.cls == RegisterClass::mmx;
-                                     })) {
+    if (touches_stack &&
+        std::any_of(instruction_.writes.begin(), instruction_.writes.end(),
+                    [](const RegisterBytes& r) { return r.cls == RegisterClass::mmx; })) {
       for (std::uint8_t n = 0; n < 8; ++n)
         edge(RegisterBytes{RegisterClass::mmx, n, 0, 8}, FlowKind::unknown, sources);
     }
@@ -974,8 +1020,7 @@ class Builder {
       return true;
     }
     copy(base, *r);
-    if (size == 4)
-      edge(RegisterBytes{RegisterClass::segment_base, which, 4, 4}, FlowKind::zero);
+    if (size == 4) edge(RegisterBytes{RegisterClass::segment_base, which, 4, 4}, FlowKind::zero);
     return true;
   }
 
@@ -1074,8 +1119,7 @@ class Builder {
         std::vector<FlowPlace> sources{p};
         if (instruction_.repeated) sources.emplace_back(counter);
         edge(p, FlowKind::address, std::move(sources));
-        if (!wide)
-          edge(RegisterBytes{RegisterClass::gpr, p.number, 4, 4}, FlowKind::zero);
+        if (!wide) edge(RegisterBytes{RegisterClass::gpr, p.number, 4, 4}, FlowKind::zero);
       }
     }
     if (!before_) flow_.depends_on_registers = true;
@@ -1084,8 +1128,7 @@ class Builder {
         linear(counter, counter, -1, FlowKind::arithmetic);
       } else {
         edge(counter, FlowKind::arithmetic, {counter});
-        if (!wide)
-          edge(RegisterBytes{RegisterClass::gpr, counter.number, 4, 4}, FlowKind::zero);
+        if (!wide) edge(RegisterBytes{RegisterClass::gpr, counter.number, 4, 4}, FlowKind::zero);
       }
     }
     flow_.depends_on_registers = true;  // the direction flag
@@ -1106,14 +1149,22 @@ class Builder {
 
 const char* to_string(FlowKind kind) {
   switch (kind) {
-    case FlowKind::copy: return "copy";
-    case FlowKind::immediate: return "immediate";
-    case FlowKind::zero: return "zero";
-    case FlowKind::address: return "address";
-    case FlowKind::arithmetic: return "arithmetic";
-    case FlowKind::select: return "select";
-    case FlowKind::system_call: return "system_call";
-    case FlowKind::unknown: break;
+    case FlowKind::copy:
+      return "copy";
+    case FlowKind::immediate:
+      return "immediate";
+    case FlowKind::zero:
+      return "zero";
+    case FlowKind::address:
+      return "address";
+    case FlowKind::arithmetic:
+      return "arithmetic";
+    case FlowKind::select:
+      return "select";
+    case FlowKind::system_call:
+      return "system_call";
+    case FlowKind::unknown:
+      break;
   }
   return "unknown";
 }

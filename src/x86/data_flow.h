@@ -44,7 +44,7 @@ std::uint32_t size_of(const FlowPlace& place);
 struct DataFlowEdge {
   FlowPlace destination;
   FlowKind kind = FlowKind::unknown;
-  std::vector<FlowPlace> sources;         ///< values before the instruction, immediates not among them
+  std::vector<FlowPlace> sources;  ///< values before the instruction, immediates not among them
   /// immediate: the value of the destination bytes. linear: the addend. arithmetic: the immediate
   /// operand, if there is one. address without sources: the address itself.
   std::optional<std::uint64_t> constant;
@@ -62,8 +62,11 @@ struct DataFlow {
 };
 
 /// The data flow of one execution, or one iteration of a rep-prefixed string instruction.
-/// `before`: the registers before it; without them, what depends on them becomes `select`, and a
-/// rep is taken to run an unknown number of times (memory written: `unknown`, size 0).
-DataFlow data_flow(const Instruction& instruction, const Registers* before);
+/// `before`, `after`: the registers around it, each may be null. They decide cmov (before) and
+/// cmpxchg (after: ZF tells whether it stored); without them those become `select`. Without
+/// `before` a rep is taken to run an unknown number of times: its memory edge, or the accumulator
+/// of lods, is `unknown`, and the memory edge has size 0.
+DataFlow data_flow(const Instruction& instruction, const Registers* before,
+                   const Registers* after = nullptr);
 
 }  // namespace culprit::x86

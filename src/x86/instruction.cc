@@ -8,8 +8,8 @@ namespace culprit::x86 {
 namespace {
 
 // The bytes that an XSAVE instruction may touch for the x87, SSE and AVX components: legacy area
-// 512, header 64, upper halves of ymm 256 (Intel SDM vol. 1, 13.4). Larger components (AVX-512, AMX)
-// depend on XCR0, which is not known here.
+// 512, header 64, upper halves of ymm 256 (Intel SDM vol. 1, 13.4). Larger components (AVX-512,
+// AMX) depend on XCR0, which is not known here.
 constexpr std::uint32_t kXsaveSize = 832;
 
 bool is_xsave_area(ZydisMnemonic mnemonic) {
@@ -115,8 +115,8 @@ MemOperand to_mem_operand(const ZydisView& view, const ZydisDecodedOperand& oper
   if (mem.segment == ZYDIS_REGISTER_FS) result.segment = Segment::fs;
   if (mem.segment == ZYDIS_REGISTER_GS) result.segment = Segment::gs;
   // The stack operand of push, call, ... keeps a 64-bit address whatever the prefix.
-  const bool stack_operand = operand.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN &&
-                             mem.segment == ZYDIS_REGISTER_SS;
+  const bool stack_operand =
+      operand.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN && mem.segment == ZYDIS_REGISTER_SS;
   if (view.insn.address_width == 32 && !stack_operand) result.address_size = 4;
   result.repeated = has_rep(view.insn);
   result.conditional = has_conditional_memory(view);
@@ -170,12 +170,17 @@ Category category_of(const ZydisView& view, const Instruction& instruction) {
       break;
   }
   switch (view.insn.mnemonic) {
-    case ZYDIS_MNEMONIC_LEA: return Category::address;
+    case ZYDIS_MNEMONIC_LEA:
+      return Category::address;
     case ZYDIS_MNEMONIC_ENTER:
-    case ZYDIS_MNEMONIC_LEAVE: return Category::stack;
-    case ZYDIS_MNEMONIC_BSWAP: return Category::move;
-    case ZYDIS_MNEMONIC_INT: return Category::system_call;
-    default: break;
+    case ZYDIS_MNEMONIC_LEAVE:
+      return Category::stack;
+    case ZYDIS_MNEMONIC_BSWAP:
+      return Category::move;
+    case ZYDIS_MNEMONIC_INT:
+      return Category::system_call;
+    default:
+      break;
   }
   for (const auto& operand : view.all()) {
     if (operand.type != ZYDIS_OPERAND_TYPE_REGISTER) continue;
@@ -243,8 +248,7 @@ Instruction to_instruction(const ZydisView& view, std::span<const std::byte> byt
         result.memory.push_back(to_mem_operand(view, operand, address));
     }
   }
-  const bool exchanges_memory =
-      view.insn.mnemonic == ZYDIS_MNEMONIC_XCHG && !result.memory.empty();
+  const bool exchanges_memory = view.insn.mnemonic == ZYDIS_MNEMONIC_XCHG && !result.memory.empty();
   result.locked = result.locked || exchanges_memory;
   result.category = category_of(view, result);
   return result;
@@ -281,8 +285,8 @@ Result<Outline> outline(std::span<const std::byte> bytes, Address address) {
 
 std::string text(const Instruction& instruction) {
   ZydisView view;
-  if (!zydis_decode(std::span(instruction.bytes).first(
-                        std::min<std::size_t>(instruction.length, kMaxInstructionLength)),
+  if (!zydis_decode(std::span(instruction.bytes)
+                        .first(std::min<std::size_t>(instruction.length, kMaxInstructionLength)),
                     view))
     return "(bad)";
   static const ZydisFormatter formatter = [] {

@@ -30,11 +30,16 @@ std::string gpr_name(const RegisterBytes& r) {
   const std::size_t n = r.number & 15U;
   if (r.offset == 0) {
     switch (r.size) {
-      case 8: return kNames64[n];
-      case 4: return kNames32[n];
-      case 2: return kNames16[n];
-      case 1: return kNames8[n];
-      default: break;
+      case 8:
+        return kNames64[n];
+      case 4:
+        return kNames32[n];
+      case 2:
+        return kNames16[n];
+      case 1:
+        return kNames8[n];
+      default:
+        break;
     }
   }
   if (r.offset == 1 && r.size == 1 && n < kNamesHigh8.size()) return kNamesHigh8[n];
@@ -48,18 +53,24 @@ std::uint8_t register_width(RegisterClass cls) { return cls == RegisterClass::ve
 std::string to_string(const RegisterBytes& r) {
   const unsigned n = r.number;
   switch (r.cls) {
-    case RegisterClass::gpr: return gpr_name(r);
+    case RegisterClass::gpr:
+      return gpr_name(r);
     case RegisterClass::vector:
       if (r.offset == 0 && r.size == 16) return fmt::format("xmm{}", n);
       if (r.offset == 0 && r.size == 32) return fmt::format("ymm{}", n);
       if (r.offset + r.size <= 16) return with_range(fmt::format("xmm{}", n), r, 16);
       if (r.offset + r.size <= 32) return with_range(fmt::format("ymm{}", n), r, 32);
       return with_range(fmt::format("zmm{}", n), r, 64);
-    case RegisterClass::mask: return with_range(fmt::format("k{}", n), r, 8);
-    case RegisterClass::mmx: return with_range(fmt::format("mm{}", n), r, 8);
-    case RegisterClass::segment_base: return with_range(n == 0 ? "fs_base" : "gs_base", r, 8);
-    case RegisterClass::flags: return "rflags";
-    case RegisterClass::other: break;
+    case RegisterClass::mask:
+      return with_range(fmt::format("k{}", n), r, 8);
+    case RegisterClass::mmx:
+      return with_range(fmt::format("mm{}", n), r, 8);
+    case RegisterClass::segment_base:
+      return with_range(n == 0 ? "fs_base" : "gs_base", r, 8);
+    case RegisterClass::flags:
+      return "rflags";
+    case RegisterClass::other:
+      break;
   }
   return "control state";
 }

@@ -49,7 +49,8 @@ struct Shuffle {
     return done();
   }
 
-  // Each lane's four elements of `element` bytes from offset `start` chosen by two bits of imm each.
+  // Each lane's four elements of `element` bytes from offset `start` chosen by two bits of imm
+  // each.
   bool choose_four(std::size_t element, std::size_t start) {
     for (std::size_t base = 0; base < size; base += lane()) {
       set(base, second, base, lane());
@@ -222,7 +223,8 @@ struct Shuffle {
 
 bool byte_map(const ZydisView& view, std::span<const std::uint8_t> visible, ByteMap& map) {
   if (visible.size() < 2 || view.insn.avx.broadcast.mode != ZYDIS_BROADCAST_MODE_INVALID) {
-    // {1toN} forms have their own element size; the static broadcasts are instructions of their own.
+    // {1toN} forms have their own element size; the static broadcasts are instructions of their
+    // own.
     if (visible.size() < 2 || !view.insn.avx.broadcast.is_static) return false;
   }
   Shuffle s{view, map};

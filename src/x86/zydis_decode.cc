@@ -29,8 +29,8 @@ bool zydis_decode(std::span<const std::byte> bytes, ZydisView& view) {
 }
 
 bool zydis_decode_brief(std::span<const std::byte> bytes, ZydisDecodedInstruction& insn) {
-  return ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder(), nullptr, bytes.data(),
-                                                    clipped(bytes), &insn));
+  return ZYAN_SUCCESS(
+      ZydisDecoderDecodeInstruction(&decoder(), nullptr, bytes.data(), clipped(bytes), &insn));
 }
 
 bool is_x87(ZydisRegister reg) { return reg >= ZYDIS_REGISTER_ST0 && reg <= ZYDIS_REGISTER_ST7; }
@@ -105,8 +105,8 @@ bool has_rep(const ZydisDecodedInstruction& insn) {
   if (insn.meta.category != ZYDIS_CATEGORY_STRINGOP &&
       insn.meta.category != ZYDIS_CATEGORY_IOSTRINGOP)
     return false;
-  return (insn.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE |
-                             ZYDIS_ATTRIB_HAS_REPNE)) != 0;
+  return (insn.attributes &
+          (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE)) != 0;
 }
 
 Outline outline_of(const ZydisDecodedInstruction& insn, Address address) {

@@ -17,9 +17,7 @@ struct ZydisView {
   ZydisDecodedInstruction insn;
   std::array<ZydisDecodedOperand, ZYDIS_MAX_OPERAND_COUNT> operands;
 
-  std::span<const ZydisDecodedOperand> all() const {
-    return {operands.data(), insn.operand_count};
-  }
+  std::span<const ZydisDecodedOperand> all() const { return {operands.data(), insn.operand_count}; }
 };
 
 /// False if the bytes are no instruction.

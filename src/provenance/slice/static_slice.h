@@ -92,7 +92,7 @@ struct StaticSlice {
 };
 
 /// Errors: bad_input if `instruction` is not on the function's instruction grid, the asked bytes
-/// are none or more than 64, or the function is larger than 16 MiB.
+/// are none or more than 64, or the function is larger than 4 MiB.
 Result<StaticSlice> slice_static(const StaticQuery& query);
 
 }  // namespace culprit::provenance

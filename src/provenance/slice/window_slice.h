@@ -37,14 +37,17 @@ struct WindowQuery {
 
 /// Where a piece ends.
 enum class OriginKind : std::uint8_t {
-  memory,     ///< loaded from `place` at `step`; not stored to in the window before that
+  memory,     ///< read from `place` at `step`, and not stored to in the window before that
   immediate,  ///< `constant`
   zero,
   transformation,  ///< WindowSlice::transformations[transformation]
   system_call,     ///< a register that the system call at `step` set
   window_start,    ///< held by register `place` before the first step: needs a wider window
-  inconsistent,    ///< the logged registers contradict the followed value at `step`: a signal
-                 ///< handler, the kernel, or another thread changed it, or the code did
+  /// The log contradicts the code. `place` is a register: its logged value changed across `step`
+  /// though the instruction there does not write it (a signal handler, a lost step). `place` is
+  /// memory: at `step` it held the followed value, but the last store to it in this window wrote
+  /// another one, so the kernel, another thread or a mapping change wrote it after that.
+  inconsistent,
   unreadable_code,  ///< the instruction at `step` could not be decoded
   limit,            ///< too many pieces at once
 };
@@ -53,13 +56,14 @@ const char* to_string(OriginKind kind);
 /// The origin of a piece, in terms of the window.
 struct Origin {
   OriginKind kind = OriginKind::limit;
-  std::size_t step = 0;                   ///< index into steps
-  Address pc;                             ///< steps[step].rip
-  std::optional<Place> place;             ///< memory: before `step` executed
-  std::optional<std::uint64_t> constant;  ///< immediate, at most 8 bytes, little endian
+  /// Index into steps; steps.size() if the asked bytes themselves are the origin, at the end.
+  std::size_t step = 0;
+  Address pc;                             ///< rip at `step`
+  std::optional<Place> place;             ///< just before `step`
+  std::optional<std::uint64_t> constant;  ///< immediate: these bytes, at most 8, little endian
   std::optional<std::size_t> transformation;
   /// memory only: the newest system call in the window before `step`. It may have written the
-  /// memory; this slicer does not know the system call's results.
+  /// memory; this slicer does not know what system calls write.
   std::optional<std::size_t> earlier_system_call;
 };
 
@@ -68,13 +72,18 @@ struct WindowPiece {
   std::uint32_t offset = 0;  ///< within the asked bytes, or within the transformation's input
   std::uint32_t size = 0;
   /// Set: the bytes belong to input `input` of this transformation. Not set: to the asked bytes,
-  /// and the origin holds the identical value (for memory, immediate, zero).
+  /// and the origin holds the identical value.
   std::optional<std::size_t> parent;
   std::size_t input = 0;
+  /// Behind a transformation, further constant steps of a whole pointer (add, lea, string pointers)
+  /// are passed through: value of the input = value at the origin + added.
+  std::int64_t added = 0;
   Origin origin;
-  Certainty certainty = Certainty::proved;  ///< likely: a system call may have written in between
-  std::vector<std::byte> value;  ///< the bytes where they passed through a register, else empty
-  std::vector<PathStep> path;    ///< newest first; copies only; ends with the origin's step
+  /// likely: a system call or a store of unknown address may have written these bytes on the way,
+  /// or steps are missing in the window.
+  Certainty certainty = Certainty::proved;
+  std::vector<std::byte> value;  ///< at the origin, where known from a register; else empty
+  std::vector<PathStep> path;    ///< newest first, up to and including the origin's step
 };
 
 /// An instruction that made a new value from others.
