@@ -638,11 +638,6 @@ class TextWriter {
         flush();
         spaces = 0;
       }
-      if (empty && used + spaces + width <= columns_ && used == first && line.size() == first) {
-        // Leading blanks of the text itself are kept on the first line (right-aligned numbers).
-      } else if (empty) {
-        spaces = 0;
-      }
       line.append(spaces, ' ');
       used += spaces;
       for (std::size_t i = 0; i < word.size();) {
