@@ -1,0 +1,258 @@
+#!/usr/bin/python3
+"""The checker checked: a true report passes, and each single lie in it is found."""
+import copy
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import textwrap
+import unittest
+
+import expectation
+import harness
+
+SOURCE = """\
+int main(void) {
+  struct S c_schema;  // CULPRIT: declaration
+  out->format = f;  // CULPRIT: store
+  out->formats = f;  // CULPRIT: stores
+}
+"""
+
+EXPECTATION = {
+    "name": "self/test",
+    "crash": {"kind_contains": "bad_pointer", "runtime": "go",
+              "frame": {"function": "runtime.throw", "file": "panic.go"}},
+    "suspect": {"value": "0xc000100000"},
+    "hops": [
+        {"what": "barrier", "kind": ["runtime_store"], "function": "runtime.gcWriteBarrier",
+         "file": "asm_amd64.s", "line": 1651, "value": "suspect",
+         "frames": [{"function": "main.exportSchema", "file": "a.c", "line": {"marker": "store"}},
+                    {"function": "main.get"}]},
+        {"what": "stale", "kind": ["stale_bytes"],
+         "location": {"region": ["stack"], "owner": {
+             "variable": "c_schema", "member": "format", "function": "cache_schema",
+             "type_contains": "ArrowSchema", "declared_file": "a.c",
+             "declared_line": {"marker": "declaration"}}}},
+        {"what": "residue", "kind": ["store"], "function": "runtime.copystack", "file": "stack.go",
+         "line": [883, 884], "value": "suspect", "frames": [{"function": "runtime.newstack"}]},
+    ],
+    "origin": {"function": "runtime.copystack"},
+    "verdict": {"class": ["uninitialised_stack"], "stopped": ["origin_found"],
+                "cause": {"variable": "c_schema", "function": "cache_schema", "file": "a.c"}},
+}
+
+VALUE = "0xc000100000"
+REPORT = {
+    "schema_version": "1.0",
+    "crash": {"kind": "go_bad_pointer", "runtime": "go",
+              "frames": [{"function": "runtime.throw", "file": "/go/panic.go", "line": 1}]},
+    "suspect": {"value": VALUE},
+    "hops": [
+        {"index": 0, "kind": "crash_report", "writer": {"function": "runtime.wbBufFlush1"}},
+        {"index": 1, "kind": "runtime_store", "value_after": VALUE,
+         "writer": {"function": "runtime.gcWriteBarrier", "file": "/go/asm_amd64.s", "line": 1651},
+         "backtrace": [{"function": "runtime.gcWriteBarrier"},
+                       {"function": "main.exportSchema", "file": "/src/a.c", "line": 3},
+                       {"function": "main.get", "file": "/src/a.c", "line": 5}]},
+        {"index": 2, "kind": "load", "writer": {"function": "runtime.gcWriteBarrier"}},
+        {"index": 3, "kind": "stale_bytes", "value_after": VALUE,
+         "location": {"region": "stack", "address": "0x7ffe0", "owner": {
+             "variable": "c_schema", "member": "format", "function": "cache_schema",
+             "type": "struct ArrowSchema", "declared_file": "/src/a.c", "declared_line": 2}}},
+        {"index": 4, "kind": "store", "value_after": VALUE,
+         "writer": {"function": "runtime.copystack", "file": "/go/stack.go", "line": 883},
+         "backtrace": [{"function": "runtime.newstack"}]},
+        {"index": 5, "kind": "origin", "writer": {"function": "runtime.stackalloc"}},
+    ],
+    "verdict": {"class": "uninitialised_stack", "stopped_because": "origin_found",
+                "evidence": [1, 3, 4],
+                "cause": {"variable": "c_schema", "function": "cache_schema", "file": "/src/a.c"}},
+}
+
+
+def put(path, value):
+    """A mutation: sets what `path` (keys and indices) names; DELETE removes it."""
+    def mutate(report):
+        at = report
+        for key in path[:-1]:
+            at = at[key]
+        if value is DELETE:
+            del at[path[-1]]
+        else:
+            at[path[-1]] = value
+    return mutate
+
+
+DELETE = object()
+
+
+def swap(first, second):
+    def mutate(report):
+        hops = report["hops"]
+        hops[first], hops[second] = hops[second], hops[first]
+        for place, hop in enumerate(hops):
+            hop["index"] = place
+    return mutate
+
+
+def insert_false_store(report):
+    false = {"kind": "store", "value_after": VALUE, "writer": {"function": "memset"}}
+    report["hops"].insert(4, false)
+    for place, hop in enumerate(report["hops"]):
+        hop["index"] = place
+
+
+def cut_after(count):
+    def mutate(report):
+        del report["hops"][count:]
+        report["verdict"]["evidence"] = [0]
+    return mutate
+
+
+OWNER = ("hops", 3, "location", "owner")
+LIES = {
+    "wrong function": put(("hops", 4, "writer", "function"), "runtime.copystack2"),
+    "wrong file": put(("hops", 4, "writer", "file"), "/go/mystack.go"),
+    "wrong line": put(("hops", 4, "writer", "line"), 885),
+    "missing line": put(("hops", 1, "writer", "line"), DELETE),
+    "wrong line of a frame": put(("hops", 1, "backtrace", 1, "line"), 4),
+    "frame missing": put(("hops", 1, "backtrace", 1), {"function": "main.other"}),
+    "no backtrace": put(("hops", 4, "backtrace"), []),
+    "wrong variable": put(OWNER + ("variable",), "errbuf"),
+    "wrong member": put(OWNER + ("member",), "name"),
+    "wrong type": put(OWNER + ("type",), "struct Arrow"),
+    "wrong function of the frame": put(OWNER + ("function",), "import_schema"),
+    "wrong declaration": put(OWNER + ("declared_line",), 3),
+    "no owner": put(OWNER, DELETE),
+    "wrong region": put(("hops", 3, "location", "region"), "heap"),
+    "wrong kind": put(("hops", 3, "kind"), "store"),
+    "wrong value": put(("hops", 4, "value_after"), "0xc000100008"),
+    "missing value": put(("hops", 4, "value_after"), DELETE),
+    "value changes in the middle": put(("hops", 3, "value_after"), "0x1"),
+    "wrong suspect": put(("suspect", "value"), "0xc000200000"),
+    "no suspect": put(("suspect",), DELETE),
+    "wrong order": swap(1, 4),
+    "a hop that is not true in between": insert_false_store,
+    "chain cut": cut_after(4),
+    "chain empty": cut_after(0),
+    "side branch instead of main line": put(("hops", 4, "main_line"), False),
+    "wrong class": put(("verdict", "class"), "use_after_free"),
+    "wrong stop": put(("verdict", "stopped_because"), "limit_reached"),
+    "wrong cause": put(("verdict", "cause", "variable"), "state"),
+    "no cause": put(("verdict", "cause"), DELETE),
+    "evidence out of range": put(("verdict", "evidence"), [9]),
+    "wrong index": put(("hops", 5, "index"), 6),
+    "wrong crash kind": put(("crash", "kind"), "signal"),
+    "wrong runtime": put(("crash", "runtime"), "none"),
+    "wrong crash frame": put(("crash", "frames", 0, "function"), "runtime.rethrow"),
+}
+
+
+class CheckerTest(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = directory.name
+        with open(os.path.join(self.directory, "a.c"), "w", encoding="utf-8") as source:
+            source.write(SOURCE)
+
+    def problems(self, report, expected=None):
+        return expectation.Checker(expected or EXPECTATION, self.directory).check(report)
+
+    def test_the_truth_passes(self):
+        self.assertEqual(self.problems(REPORT), [])
+
+    def test_each_lie_is_found(self):
+        for name, mutate in LIES.items():
+            with self.subTest(name):
+                report = copy.deepcopy(REPORT)
+                mutate(report)
+                self.assertNotEqual(report, REPORT, "the mutation did nothing")
+                self.assertTrue(self.problems(report), "not found")
+
+    def test_a_missing_marker_is_an_error_of_the_expectation(self):
+        expected = copy.deepcopy(EXPECTATION)
+        expected["hops"][0]["frames"][0]["line"] = {"marker": "stor"}
+        with self.assertRaises(expectation.BadExpectation):
+            self.problems(REPORT, expected)
+
+    def test_names(self):
+        same = expectation.same_function
+        self.assertTrue(same("a::b", {"function": "_Z1b", "demangled": "a::b(int) const"}))
+        self.assertTrue(same("f", {"function": "f.constprop.0"}))
+        self.assertFalse(same("f", {"function": "f2"}))
+        self.assertFalse(same("b", {"demangled": "a::b(int)"}))
+        self.assertFalse(expectation.same_file("a.c", "/src/aa.c"))
+        self.assertFalse(expectation.same_file("a.c", ""))
+
+
+FAKE_CULPRIT = """\
+    #!/bin/sh
+    # Writes a canned report where --json says and leaves with a given code.
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do
+      [ "$1" = --json ] && cp "$FAKE_REPORT" "$2"
+      shift
+    done
+    if [ -n "$FAKE_ORPHAN" ]; then sleep 600 & fi
+    exit "$FAKE_EXIT"
+"""
+
+
+class RunCaseTest(unittest.TestCase):
+    """The whole command, with a fake culprit: the exit code that ctest sees."""
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = directory.name
+        self.culprit = self.write("culprit", textwrap.dedent(FAKE_CULPRIT))
+        os.chmod(self.culprit, 0o755)
+        self.write("a.c", SOURCE)
+        rr = self.write("rr", "#!/bin/sh\n")
+        os.chmod(rr, 0o755)
+        if harness.ptrace_refused():
+            self.skipTest("ptrace is refused here")
+
+    def write(self, name, text):
+        path = os.path.join(self.directory, name)
+        with open(path, "w", encoding="utf-8") as target:
+            target.write(text)
+        return path
+
+    def run_case(self, report, exit_code=0, orphan=""):
+        expect = self.write("expect.json", json.dumps(dict(EXPECTATION, command=["/bin/true"])))
+        environment = dict(
+            os.environ, FAKE_REPORT=self.write("canned.json", report), FAKE_EXIT=str(exit_code),
+            FAKE_ORPHAN=orphan, PATH=self.directory + ":" + os.environ["PATH"])
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "run_case.py")
+        return subprocess.run(
+            [sys.executable, script, "--culprit", self.culprit, "--expect", expect],
+            env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+    def test_true_report(self):
+        result = self.run_case(json.dumps(REPORT))
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+
+    def test_wrong_chain_fails_and_says_what_differs(self):
+        report = copy.deepcopy(REPORT)
+        report["hops"][4]["writer"]["line"] = 900
+        result = self.run_case(json.dumps(report))
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("line: expected stack.go:883|884, is 900", result.stdout)
+
+    def test_wrong_exit_code_fails(self):
+        self.assertEqual(self.run_case(json.dumps(REPORT), exit_code=3).returncode, 1)
+
+    def test_report_that_is_no_json_fails(self):
+        self.assertEqual(self.run_case("{").returncode, 1)
+
+    def test_orphan_fails(self):
+        result = self.run_case(json.dumps(REPORT), orphan="yes")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("left processes behind", result.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
