@@ -250,7 +250,7 @@ class TextWriter {
     if (c.fault_address)
       line += fmt::format("{}at {}", line.empty() ? "" : " ", to_hex(*c.fault_address));
     if (!first.empty()) line += (line.empty() ? "" : ": ") + first;
-    if (line.empty()) line = clean(c.kind);
+    if (line.empty() && c.kind != "user_named") line = clean(c.kind);
     if (!line.empty()) paragraph(0, 8, paint("Crash", Style::heading) + "   " + line);
     if (report_.suspect) {
       const Suspect& s = *report_.suspect;
@@ -328,7 +328,8 @@ class TextWriter {
   std::string what_happened(const Hop& h) const {
     std::string line = h.summary.empty() ? std::string(verb_of(h)) : clean(h.summary);
     if (h.value_after && h.kind != HopKind::release && h.kind != HopKind::remap) {
-      line += (h.summary.empty() ? " " : ": ") + paint(to_hex(*h.value_after), Style::strong);
+      line += (h.summary.empty() && h.kind != HopKind::crash_report ? " " : ": ") +
+              paint(to_hex(*h.value_after), Style::strong);
     }
     if (h.location) {
       const bool read = h.kind == HopKind::load || h.kind == HopKind::crash_report;
@@ -348,22 +349,25 @@ class TextWriter {
       const Owner& o = *l.owner;
       std::string name = clean(o.variable);
       if (!o.member.empty()) name += (name.empty() ? "" : ".") + clean(o.member);
+      if (name.empty() && o.object_size) {
+        name =
+            fmt::format("offset {} of a block of {} bytes", o.offset.value_or(0), *o.object_size);
+      }
+      if (name.empty()) name = clean(l.description);
+      if (name.empty()) name = name_of(l.region);
       std::vector<std::string> details;
       if (!o.type.empty()) details.push_back(clean(o.type));
       if (!o.function.empty()) details.push_back("local of " + clean(o.function));
       if (!o.allocator.empty()) details.push_back("from " + clean(o.allocator));
-      if (o.variable.empty() && o.object_size) {
-        details.push_back(
-            fmt::format("offset {} of a block of {} bytes", o.offset.value_or(0), *o.object_size));
-      }
       if (o.frame_offset && o.variable.empty()) {
         details.push_back(fmt::format("frame offset {}", *o.frame_offset));
       }
-      if (!o.declared_file.empty())
+      if (!o.declared_file.empty()) {
         details.push_back(place(o.declared_file, o.declared_line, "", {}));
+      }
       text = paint(name, Style::strong);
       if (!details.empty()) {
-        text += fmt::format("{}({})", text.empty() ? "" : " ", fmt::join(details, ", "));
+        text += fmt::format(" ({})", fmt::join(details, ", "));
       }
     }
     if (text.empty()) text = clean(l.description);
@@ -496,23 +500,22 @@ class TextWriter {
       return shown;
     }
     if (module.empty()) return "";
-    std::string shown = clean(shorten(module));
+    std::string shown = clean(std::string_view(module).substr(module.rfind('/') + 1));
     if (offset) shown += fmt::format("+{}", to_hex(*offset));
     return shown;
   }
 
+  // Relative to the program's directory where that is possible, else the last two parts.
   std::string_view shorten(std::string_view path) const {
     const std::string& cwd = report_.program.cwd;
     if (cwd.size() > 1 && path.size() > cwd.size() + 1 && path.starts_with(cwd) &&
         path[cwd.size()] == '/') {
       return path.substr(cwd.size() + 1);
     }
-    if (path.size() <= 40) return path;
-    std::size_t cut = path.size();
-    for (int i = 0; i < 3 && cut != std::string_view::npos && cut > 0; ++i) {
-      cut = path.rfind('/', cut - 1);
-    }
-    return cut == std::string_view::npos ? path : path.substr(cut + 1);
+    if (!path.starts_with('/')) return path;
+    const std::size_t last = path.rfind('/');
+    const std::size_t before = last == 0 ? std::string_view::npos : path.rfind('/', last - 1);
+    return before == std::string_view::npos ? path : path.substr(before + 1);
   }
 
   void revisits() {
@@ -640,6 +643,11 @@ class TextWriter {
       }
       line.append(spaces, ' ');
       used += spaces;
+      // At the start of a line these would be commands to a CI runner that reads the output.
+      if (empty && (word.starts_with("::") || word.starts_with("##["))) {
+        line += '\\';
+        ++used;
+      }
       for (std::size_t i = 0; i < word.size();) {
         const Unit unit = unit_at(word, i);
         if (used + unit.columns > columns_) flush();
