@@ -21,7 +21,10 @@
 //           requests (ReadMemory, ReadRegisters, ListThreads, ReadMaps), one answer frame each,
 //           until GoOn or Finish. Elsewhere the driver may only send Finish, which the agent looks
 //           for now and then.
-//   agent:  StepInfo + StepChunk* if a window was asked for and begun; kept Hits; Done. Or Failed.
+//   agent:  StepInfo + StepChunk* if a window was asked for and begun; kept Hits: before
+//   EndReached, or
+//           where the end mark was not reached, before Done.
+//   agent:  Done. Or Failed.
 // The driver must tolerate the end of the stream at any point (rr died), the agent too (driver
 // died: it ends the replay).
 #pragma once

@@ -232,6 +232,10 @@ Status ForwardSession::on_hit(const wire::Hit& message) {
 
 Status ForwardSession::on_end(const wire::EndReached& end) {
   if (stopping_) return {};
+  if (window_) {
+    trim_window();
+    observer_.on_window(*window_);
+  }
   const SessionLiveState live(*this);
   observer_.on_end(position_of(end.position), end.registers, live);
   if (channel_error_) return *channel_error_;
@@ -249,6 +253,16 @@ Status ForwardSession::on_steps(const wire::StepChunk& chunk) {
   }
   if (!bytes.empty()) return protocol_error("a malformed step");
   return {};
+}
+
+void ForwardSession::trim_window() {
+  // The agent keeps whole chunks: a few steps more than asked for.
+  const std::size_t most = pass_.step->max_steps;
+  auto& steps = window_->steps;
+  if (steps.size() > most) {
+    steps.erase(steps.begin(), steps.end() - static_cast<std::ptrdiff_t>(most));
+  }
+  window_->truncated = window_total_ > steps.size();
 }
 
 Result<PassResult> ForwardSession::run() {
@@ -325,13 +339,7 @@ Result<PassResult> ForwardSession::run() {
         }
         thread_counts_ = done->threads;
         if (window_) {
-          // The agent keeps whole chunks: a few steps more than asked for.
-          const std::size_t most = pass_.step->max_steps;
-          auto& steps = window_->steps;
-          if (steps.size() > most) {
-            steps.erase(steps.begin(), steps.end() - static_cast<std::ptrdiff_t>(most));
-          }
-          window_->truncated = window_total_ > steps.size();
+          trim_window();
           result.window = std::move(window_);
         }
         return result;

@@ -54,6 +54,8 @@ class ForwardSession {
   Status send_orders();
   Status on_hit(const agent::wire::Hit& hit);
   Status on_end(const agent::wire::EndReached& end);
+  /// Cuts the window to what was asked for.
+  void trim_window();
   Status on_steps(const agent::wire::StepChunk& chunk);
   Status finish_early();
 

@@ -32,9 +32,9 @@ struct ValueFilter {
   std::uint64_t mask = ~std::uint64_t{0};
 };
 
-/// One thing to watch for during a pass. A write range of 1–8 bytes at any alignment takes one debug
-/// register if it is naturally aligned, else two (the aligned units that cover it); a hit in a
-/// covering unit that does not touch the range itself may be reported: callers check the writer's
+/// One thing to watch for during a pass. A write range of 1–8 bytes at any alignment takes one
+/// debug register if it is naturally aligned, else two (the aligned units that cover it); a hit in
+/// a covering unit that does not touch the range itself may be reported: callers check the writer's
 /// operands.
 struct Probe {
   ProbeKind kind = ProbeKind::write;
@@ -47,19 +47,21 @@ struct Probe {
   /// them (oldest first, live == false) when the pass ends: at the end mark, before on_window() and
   /// on_end(), so that those can use them. 0: report each hit as it happens.
   std::uint32_t keep_last = 0;
-  /// With keep_last == 0: stop the replay at each reported hit and call the observer with live access
-  /// (registers, memory). Otherwise hits are reported without stopping (cheap).
+  /// With keep_last == 0: stop the replay at each reported hit and call the observer with live
+  /// access (registers, memory). Otherwise hits are reported without stopping (cheap).
   bool live = false;
 };
 
 /// A moment of the recorded execution that every pass can find again.
 struct Mark {
   enum class Kind : std::uint8_t {
-    end,            ///< the end of the trace
-    probe_hit,      ///< the `ordinal`-th matching hit (from 1) of `probe` (its thread/process/filter count)
+    end,        ///< the end of the trace
+    probe_hit,  ///< the `ordinal`-th matching hit (from 1) of `probe` (its thread/process/filter
+                ///< count)
     syscall_entry,  ///< thread `thread` is about to make its `ordinal`-th system call (from 1)
     syscall_exit,   ///< that system call has just returned (results are in memory and registers)
-    signal_stop,    ///< thread `thread`, after its `ordinal`-th system call entry, stops with `signal`
+    signal_stop,    ///< thread `thread`, after its `ordinal`-th system call entry, stops with
+                    ///< `signal`
   };
   Kind kind = Kind::end;
   Probe probe;                ///< probe_hit only
@@ -79,22 +81,24 @@ struct Position {
 
 /// One hit of a probe.
 struct Hit {
-  std::size_t probe = 0;          ///< index into PassSpec::probes
-  std::uint64_t ordinal = 0;      ///< among the matching hits of this probe, from 1 (see Mark::probe_hit)
+  std::size_t probe = 0;  ///< index into PassSpec::probes
+  std::uint64_t ordinal =
+      0;  ///< among the matching hits of this probe, from 1 (see Mark::probe_hit)
   std::uint64_t raw_ordinal = 0;  ///< among all hits of this probe, also those the filter dropped
   Position position;
-  Registers registers;            ///< write: AFTER the store (rip past it, or at it inside a `rep`)
-  std::uint64_t value_before = 0; ///< write: the watched bytes before, zero-extended; valid if known
+  Registers registers;  ///< write: AFTER the store (rip past it, or at it inside a `rep`)
+  std::uint64_t value_before =
+      0;  ///< write: the watched bytes before, zero-extended; valid if known
   std::uint64_t value_after = 0;  ///< write: the watched bytes now
   bool before_known = false;
-  bool live = false;              ///< the replay stands still at this hit: LiveState is usable
-  /// Set when the change was made by the kernel (a system call's result) or by a mapping change, not
-  /// by an instruction: rip is then at the system call's return.
+  bool live = false;  ///< the replay stands still at this hit: LiveState is usable
+  /// Set when the change was made by the kernel (a system call's result) or by a mapping change,
+  /// not by an instruction: rip is then at the system call's return.
   struct Kernel {
-    std::uint64_t syscall = 0;              ///< x86-64 system call number
+    std::uint64_t syscall = 0;  ///< x86-64 system call number
     std::array<std::uint64_t, 6> arguments{};
     std::int64_t result = 0;
-    bool remapped = false;                  ///< munmap/mmap/mremap/brk/... replaced the page
+    bool remapped = false;  ///< munmap/mmap/mremap/brk/... replaced the page
   };
   std::optional<Kernel> kernel;
 };
@@ -102,24 +106,25 @@ struct Hit {
 /// A system call that changes the address space or the set of threads, in the order of execution.
 struct MapEvent {
   Position position;
-  std::uint64_t syscall = 0;  ///< mmap, munmap, mremap, mprotect, brk, madvise, clone*, fork, execve, exit*
+  std::uint64_t syscall =
+      0;  ///< mmap, munmap, mremap, mprotect, brk, madvise, clone*, fork, execve, exit*
   std::array<std::uint64_t, 6> arguments{};
   std::int64_t result = 0;
 };
 
-/// Registers before each instruction of a step window, oldest first. The last entry's instruction is
-/// the one that reached the end mark (the writer itself for a write mark).
+/// Registers before each instruction of a step window, oldest first. The last entry's instruction
+/// is the one that reached the end mark (the writer itself for a write mark).
 struct StepWindow {
   ThreadId thread;
-  bool truncated = false;          ///< the budget ran out: older instructions are missing
+  bool truncated = false;  ///< the budget ran out: older instructions are missing
   std::vector<Registers> steps;
-  Registers final_registers;       ///< after the last instruction
+  Registers final_registers;  ///< after the last instruction
 };
 
 /// Single-step one thread from `begin` (a probe hit) to `end`, both in the same pass.
 struct StepSpec {
-  Mark begin;                       ///< stepping starts at this hit, in the thread that made it
-  std::uint32_t max_steps = 50'000; ///< at most this many instructions are kept: the newest
+  Mark begin;                        ///< stepping starts at this hit, in the thread that made it
+  std::uint32_t max_steps = 50'000;  ///< at most this many instructions are kept: the newest
 };
 
 /// What one pass must do.
@@ -163,8 +168,8 @@ class PassObserver {
     return Next::go_on;
   }
   virtual void on_map_event(const MapEvent& event) { (void)event; }
-  /// The step window is complete. Called at most once, before on_end(); PassResult::window holds the
-  /// same window afterwards.
+  /// The step window is complete. Called at most once, before on_end(); PassResult::window holds
+  /// the same window afterwards.
   virtual void on_window(const StepWindow& window) { (void)window; }
   /// The end mark was reached: the replay stands there. Called at most once, before run() returns;
   /// not called if the trace ended first.
@@ -175,10 +180,10 @@ class PassObserver {
 
 /// What a finished pass tells besides what the observer saw.
 struct PassResult {
-  bool end_reached = false;            ///< PassSpec::end was reached (or the observer stopped the pass)
-  std::vector<std::uint64_t> matches;  ///< per probe: matching hits
-  std::vector<std::uint64_t> raw_hits; ///< per probe: all hits
-  std::optional<StepWindow> window;    ///< present iff `step` was asked for and its begin was reached
+  bool end_reached = false;  ///< PassSpec::end was reached (or the observer stopped the pass)
+  std::vector<std::uint64_t> matches;   ///< per probe: matching hits
+  std::vector<std::uint64_t> raw_hits;  ///< per probe: all hits
+  std::optional<StepWindow> window;  ///< present iff `step` was asked for and its begin was reached
   std::chrono::microseconds elapsed{0};
 };
 
@@ -186,9 +191,10 @@ struct PassResult {
 class Replay {
  public:
   virtual ~Replay() = default;
-  /// One pass. Errors: replay_failed (rr died or diverged; its stderr's last line is in the message),
-  /// timeout, usage (more debug registers asked for than there are: a write range takes one or two,
-  /// an execute probe one, an end mark or step begin that equals no probe takes its own).
+  /// One pass. Errors: replay_failed (rr died or diverged; its stderr's last line is in the
+  /// message), timeout, usage (more debug registers asked for than there are: a write range takes
+  /// one or two, an execute probe one, an end mark or step begin that equals no probe takes its
+  /// own).
   [[nodiscard]] virtual Result<PassResult> run(const PassSpec& spec, PassObserver& observer) = 0;
   /// A short name for reports: "software-ticks/forward".
   [[nodiscard]] virtual std::string engine_name() const = 0;

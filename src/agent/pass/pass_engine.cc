@@ -681,6 +681,7 @@ void PassEngine::end_here(Task& task, const Registers& registers) {
   if (window_task_ != nullptr) {
     window_end_ = window_task_ == &task ? registers : presented(*window_task_);
   }
+  send_collected();
   channel_.send(wire::EndReached{position(task), registers});
   serve(task, registers);
   send_results(true);
@@ -779,7 +780,9 @@ void PassEngine::look_for_finish() {
   if (!channel_.good()) leave();
 }
 
-void PassEngine::send_results(bool end_reached) {
+void PassEngine::send_collected() {
+  if (collected_sent_) return;
+  collected_sent_ = true;
   if (window_task_ != nullptr) {
     if (!window_end_) window_end_ = presented(*window_task_);
     channel_.send(
@@ -796,7 +799,10 @@ void PassEngine::send_results(bool end_reached) {
     return a->position.sequence < b->position.sequence;
   });
   for (const wire::Hit* hit : kept) channel_.send(*hit);
+}
 
+void PassEngine::send_results(bool end_reached) {
+  send_collected();
   wire::Done done;
   done.end_reached = end_reached;
   for (const ProbeState& state : probes_) done.counters.push_back({state.matches, state.raw});
@@ -823,9 +829,8 @@ void PassEngine::fail(wire::Failed::Reason reason, const std::string& message) {
 void PassEngine::leave() {
   over_ = true;
   for (const auto& task : tasks_.all()) {
-    // rr never reaps a thread group behind our back while it has living threads, so the id is still
-    // its.
-    if (!task->ended) ::kill(task->real_leader, SIGKILL);
+    // Each one: rr replays the threads of a process as processes that share their memory.
+    if (!task->ended) ::kill(task->real, SIGKILL);
   }
   // Reap them, so that nothing of the replay outlives rr. Bounded: the kernel kills what is left
   // when rr goes (PTRACE_O_EXITKILL, which rr sets).

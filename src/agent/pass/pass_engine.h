@@ -103,6 +103,8 @@ class PassEngine final : public TraceeFilter {
   Registers presented(const Task& task) const;
   void look_for_finish();
   void send_results(bool end_reached);
+  /// The step window and the kept hits, once: before the driver looks around at the end mark.
+  void send_collected();
   [[noreturn]] void fail(wire::Failed::Reason reason, const std::string& message);
   [[noreturn]] void leave();
 
@@ -126,6 +128,7 @@ class PassEngine final : public TraceeFilter {
   StepRecorder steps_;
   std::optional<Registers> window_end_;
   bool end_pending_ = false;
+  bool collected_sent_ = false;
   bool over_ = false;
 };
 

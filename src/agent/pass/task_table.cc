@@ -18,7 +18,6 @@ Task* TaskTable::find(pid_t real) {
 Task& TaskTable::add_first(pid_t real) {
   Task& task = *tasks_.emplace_back(std::make_unique<Task>());
   task.real = real;
-  task.real_leader = real;
   task.thread = first_;
   task.process = first_;
   task.space = std::make_shared<Space>();
@@ -34,7 +33,6 @@ Task* TaskTable::add_child(Task& parent, pid_t real) {
   task.real = real;
   task.thread = name.child;
   task.process = name.same_process ? parent.process : name.child;
-  task.real_leader = name.same_process ? parent.real_leader : real;
   task.space =
       name.same_memory || name.same_process ? parent.space : std::make_shared<Space>(*parent.space);
   by_real_[real] = &task;

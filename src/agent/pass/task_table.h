@@ -32,7 +32,6 @@ struct Task {
   pid_t real = 0;            ///< tid of the task that replays
   std::int32_t thread = 0;   ///< recorded tid
   std::int32_t process = 0;  ///< recorded thread group
-  pid_t real_leader = 0;     ///< tid that stands for its thread group in the replay
   std::shared_ptr<Space> space;
   std::uint64_t syscalls = 0;  ///< program's system call entries so far
   std::uint32_t clones = 0;    ///< clones, forks and vforks so far

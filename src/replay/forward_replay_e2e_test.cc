@@ -1,0 +1,718 @@
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <thread>
+#include <tuple>
+
+#include "replay/replay_fixture.h"
+
+namespace culprit::replay {
+namespace {
+
+Probe write_probe(Address address, std::uint8_t size = 8) {
+  Probe probe;
+  probe.address = address;
+  probe.size = size;
+  return probe;
+}
+
+Probe execute_probe(Address address) {
+  Probe probe;
+  probe.kind = ProbeKind::execute;
+  probe.address = address;
+  return probe;
+}
+
+Mark hit_mark(const Probe& probe, std::uint64_t ordinal) {
+  Mark mark;
+  mark.kind = Mark::Kind::probe_hit;
+  mark.probe = probe;
+  mark.ordinal = ordinal;
+  return mark;
+}
+
+/// Runs a pass and fails the test if it fails.
+#define RUN_PASS(result, recording, spec, notes)                 \
+  const auto result = (recording)->replay->run((spec), (notes)); \
+  ASSERT_TRUE(result.ok()) << result.error().message
+
+using Change = std::tuple<std::uint64_t, std::uint64_t, long>;  // before, after, system call or -1
+
+std::vector<Change> changes(const std::vector<Hit>& hits) {
+  std::vector<Change> result;
+  for (const Hit& hit : hits) {
+    result.emplace_back(hit.value_before, hit.value_after,
+                        hit.kernel ? static_cast<long>(hit.kernel->syscall) : -1L);
+  }
+  return result;
+}
+
+TEST(ForwardReplayE2e, ReportsEachKindOfWriteInOrder) {
+  Recording* recording = record("stores");
+  ASSERT_NE(recording, nullptr);
+  PassSpec spec;
+  spec.probes.push_back(write_probe(recording->at("slot")));
+  Notes notes;
+  RUN_PASS(result, recording, spec, notes);
+  EXPECT_TRUE(result->end_reached);
+  EXPECT_EQ(result->matches[0], notes.hits.size());
+  auto seen = changes(notes.hits);
+  // The exec of the program maps the slot. (What rr's own child had there before does not count.)
+  ASSERT_GE(seen.size(), 1U);
+  EXPECT_TRUE(notes.hits[0].kernel && notes.hits[0].kernel->remapped);
+  EXPECT_EQ(std::get<2>(seen[0]), SYS_execve);
+  seen.erase(seen.begin());
+  ASSERT_EQ(seen.size(), 20U);
+  const std::uint64_t flags = std::get<1>(seen[15]);
+  EXPECT_EQ(flags & ~0xfffUL, 0x80000000UL);
+  EXPECT_EQ(flags & 0x100, 0U) << "the trap flag";
+  const std::uint64_t straddled = 0x5555000000004444;
+  const std::vector<Change> expected = {
+      {0, 0x1111, -1},
+      {0x1111, 0x1111, -1},
+      {0x1111, 0x2222, -1},
+      {0x2222, 0x2200, -1},
+      {0x2200, 0, -1},
+      {0, 0, -1},
+      {0, 0, -1},
+      {0, 0, -1},
+      {0, 0, -1},
+      {0, 0, -1},
+      {0, 0, -1},
+      {0, 0x3333, -1},
+      {0x3333, 0x4444, SYS_read},
+      {0x4444, 0x4444, SYS_read},
+      {0x4444, straddled, -1},
+      {straddled, flags, -1},
+      {flags, 0x8888, -1},  // the child's copy
+      {flags, 0x9999, -1},
+      {0x9999, 0xaaaa, -1},  // vfork: the same memory
+  };
+  ASSERT_GE(seen.size(), expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_EQ(seen[i], expected[i]) << "hit " << i;
+  // Then the forked child's exec of another program takes its copy away.
+  EXPECT_EQ(seen.size(), expected.size() + 1);
+  EXPECT_EQ(std::get<2>(seen.back()), SYS_execve);
+}
+
+TEST(ForwardReplayE2e, HitsAreTheSameInEveryPass) {
+  Recording* recording = record("stores");
+  ASSERT_NE(recording, nullptr);
+  PassSpec spec;
+  spec.probes.push_back(write_probe(recording->at("slot")));
+  spec.probes.push_back(execute_probe(recording->at("tick")));
+  std::vector<Hit> first;
+  for (int pass = 0; pass < 5; ++pass) {
+    Notes notes;
+    RUN_PASS(result, recording, spec, notes);
+    if (pass == 0) {
+      first = notes.hits;
+      ASSERT_GT(first.size(), 20U);
+      continue;
+    }
+    ASSERT_EQ(notes.hits.size(), first.size());
+    for (std::size_t i = 0; i < first.size(); ++i) {
+      EXPECT_EQ(notes.hits[i].ordinal, first[i].ordinal);
+      EXPECT_EQ(notes.hits[i].position.thread, first[i].position.thread);
+      EXPECT_EQ(notes.hits[i].position.syscalls, first[i].position.syscalls);
+      EXPECT_EQ(notes.hits[i].registers, first[i].registers) << "hit " << i;
+      EXPECT_EQ(notes.hits[i].value_after, first[i].value_after);
+    }
+  }
+}
+
+TEST(ForwardReplayE2e, UnalignedRangeTakesTwoUnitsAndCountsAStoreOnce) {
+  Recording* recording = record("stores");
+  ASSERT_NE(recording, nullptr);
+  PassSpec spec;
+  spec.probes.push_back(write_probe(recording->at("slot") - 4));
+  Notes notes;
+  RUN_PASS(result, recording, spec, notes);
+  // The first three stores: 8, 8 and 16 bytes from the slot on, so the upper half here.
+  std::vector<std::uint64_t> values;
+  for (const Hit& hit : notes.hits) {
+    if (!hit.kernel && values.size() < 3) values.push_back(hit.value_after);
+  }
+  EXPECT_EQ(values, (std::vector<std::uint64_t>{0x111100000000, 0x111100000000, 0x222200000000}));
+  // `rep movsb` writes all eight bytes one by one; nothing is counted twice.
+  const auto bytes = std::count_if(notes.hits.begin(), notes.hits.end(), [&](const Hit& hit) {
+    return !hit.kernel && hit.position.syscalls == notes.hits[2].position.syscalls;
+  });
+  // 3 stores, 8 iterations of movsb, 1 of stosq: the units are no wider than the range here.
+  EXPECT_EQ(bytes, 3 + 8 + 1);
+}
+
+TEST(ForwardReplayE2e, ValueFilterCountsTheRestAsRaw) {
+  Recording* recording = record("stores");
+  ASSERT_NE(recording, nullptr);
+  PassSpec spec;
+  spec.probes.push_back(write_probe(recording->at("slot")));
+  spec.probes[0].filter = ValueFilter{0x4444, 0xffffffff};
+  Notes notes;
+  RUN_PASS(result, recording, spec, notes);
+  ASSERT_EQ(notes.hits.size(), 3U);
+  EXPECT_EQ(notes.hits[0].ordinal, 1U);
+  EXPECT_EQ(notes.hits[0].raw_ordinal, 14U);
+  EXPECT_EQ(notes.hits[0].kernel->syscall, static_cast<std::uint64_t>(SYS_read));
+  EXPECT_EQ(notes.hits[0].kernel->result, 8);
+  EXPECT_EQ(notes.hits[2].value_after, 0x5555000000004444U);
+  EXPECT_EQ(result->matches[0], 3U);
+  EXPECT_EQ(result->raw_hits[0], 21U);
+}
+
+TEST(ForwardReplayE2e, KeepLastDeliversTheNewestAtTheEnd) {
+  Recording* recording = record("hot", {"1000"});
+  ASSERT_NE(recording, nullptr);
+  PassSpec spec;
+  spec.probes.push_back(write_probe(recording->at("slot")));
+  spec.probes[0].keep_last = 7;
+  Notes notes;
+  RUN_PASS(result, recording, spec, notes);
+  EXPECT_EQ(result->matches[0], 1001U);  // the exec made the first
+  ASSERT_EQ(notes.hits.size(), 7U);
+  for (std::size_t i = 0; i < 7; ++i) {
+    EXPECT_EQ(notes.hits[i].value_after, 994 + i);
+    EXPECT_EQ(notes.hits[i].value_before, 993 + i);
+    EXPECT_EQ(notes.hits[i].ordinal, 995 + i);
+    EXPECT_FALSE(notes.hits[i].live);
+  }
+}
+
+TEST(ForwardReplayE2e, ProcessAndThreadFiltersLimitWhatCounts) {
+  Recording* recording = record("stores");
+  ASSERT_NE(recording, nullptr);
+  const auto processes = recording->index().processes();
+  ASSERT_EQ(processes.size(), 4U);
+  PassSpec spec;
+  for (const ProcessId process : processes) {
+    spec.probes.push_back(write_probe(recording->at("slot")));
+    spec.probes.back().process = process;
+  }
+  spec.probes.push_back(write_probe(recording->at("slot")));
+  spec.probes.back().thread = ThreadId{processes[2].value};
+  Notes notes;
+  RUN_PASS(result, recording, spec, notes);
+  EXPECT_EQ(result->matches, (std::vector<std::uint64_t>{18, 1, 1, 1, 1}));
+}
+
+TEST(ForwardReplayE2e, AnExecuteProbeStopsBeforeTheInstructionWithLiveAccess) {
+  Recording* recording = record("stores");
+  ASSERT_NE(recording, nullptr);
+  PassSpec spec;
+  spec.probes.push_back(execute_probe(recording->at("tick")));
+  spec.probes[0].live = true;
+  spec.end = hit_mark(execute_probe(recording->at("tick")), 3);
+  struct Look : Notes {
+    Address slot;
+    std::vector<std::uint64_t> slot_values;
+    std::string maps;
+    std::size_t unreadable = 99;
+    std::size_t partial = 99;
+    bool no_such_thread = false;
+    Next on_hit(const Hit& hit, const LiveState* live) override {
+      EXPECT_NE(live, nullptr);
+      if (live == nullptr) return Next::stop_pass;
+      EXPECT_TRUE(hit.live);
+      slot_values.push_back(live->read_u64(slot).value_or(~0UL));
+      const auto threads = live->threads();
+      EXPECT_TRUE(threads.ok() && threads->size() == 1);
+      const auto registers = live->registers(hit.position.thread);
+      EXPECT_TRUE(registers.ok() && *registers == hit.registers);
+      no_such_thread = !live->registers(ThreadId{1}).ok();
+      maps = live->maps().value_or("");
+      std::byte bytes[16];
+      unreadable = live->read(Address{0x10}, bytes);
+      // The mapping that holds the stack pointer: reading over its end gives what there is.
+      for (std::size_t at = 0; at < maps.size(); at = maps.find('\n', at) + 1) {
+        unsigned long from = 0;
+        unsigned long to = 0;
+        if (std::sscanf(maps.c_str() + at, "%lx-%lx", &from, &to) != 2) break;
+        if (hit.registers[Gpr::rsp] < from || hit.registers[Gpr::rsp] >= to) continue;
+        partial = live->read(Address{to - 5}, bytes);
+      }
+      return Notes::on_hit(hit, live);
+    }
+  } look;
+  look.slot = recording->at("slot");
+  RUN_PASS(result, recording, spec, look);
+  EXPECT_TRUE(result->end_reached);
+  ASSERT_EQ(look.hits.size(), 3U);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(look.hits[i].registers.pc(), recording->at("tick"));
+    EXPECT_EQ(look.hits[i].registers[Gpr::rdi], i);
+  }
+  EXPECT_EQ(look.slot_values, (std::vector<std::uint64_t>{0, 0x3333, 0x5555000000004444}));
+  EXPECT_NE(look.maps.find("stores"), std::string::npos);
+  EXPECT_EQ(look.unreadable, 0U);
+  EXPECT_EQ(look.partial, 5U);
+  EXPECT_TRUE(look.no_such_thread);
+  ASSERT_TRUE(look.end);
+  EXPECT_EQ(look.end_registers, look.hits[2].registers);
+  EXPECT_TRUE(processes_of(*recording).empty());
+}
+
+TEST(ForwardReplayE2e, LiveMemoryShowsNoBreakpointOfRr) {
+  Recording* recording = record("stores");
+  ASSERT_NE(recording, nullptr);
+  // Stop in the middle of the code that runs up to the next system call, then read all of the
+  // executable's and libc's code: rr has an int3 on that system call's instruction.
+  PassSpec spec;
+  spec.end = hit_mark(execute_probe(recording->at("tick")), 1);
+  struct Look : Notes {
+    std::vector<std::pair<std::string, std::size_t>> differing;
+    std::size_t compared = 0;
+    void on_end(const Position&, const Registers&, const LiveState& live) override {
+      const std::string maps = live.maps().value_or("");
+      for (std::size_t at = 0; at < maps.size();) {
+        const std::string line = maps.substr(at, maps.find('\n', at) - at);
+        at += line.size() + 1;
+        unsigned long from = 0, to = 0, offset = 0;
+        char flags[5] = "";
+        int path = 0;
+        if (std::sscanf(line.c_str(), "%lx-%lx %4s %lx %*s %*s %n", &from, &to, flags, &offset,
+                        &path) < 4 ||
+            std::string_view(flags) != "r-xp" || path == 0 ||
+            line[static_cast<std::size_t>(path)] != '/') {
+          continue;
+        }
+        std::ifstream file(line.substr(static_cast<std::size_t>(path)), std::ios::binary);
+        std::vector<char> disk(to - from);
+        file.seekg(static_cast<std::streamoff>(offset));
+        file.read(disk.data(), static_cast<std::streamsize>(disk.size()));
+        const auto size = static_cast<std::size_t>(file.gcount());
+        std::vector<std::byte> memory(size);
+        memory.resize(live.read(Address{from}, memory));
+        compared += memory.size();
+        for (std::size_t i = 0; i < memory.size(); ++i) {
+          if (static_cast<char>(memory[i]) != disk[i] && memory[i] == std::byte{0xcc}) {
+            differing.emplace_back(line, i);
+          }
+        }
+      }
+    }
+  } look;
+  RUN_PASS(result, recording, spec, look);
+  EXPECT_GT(look.compared, 100'000U);
+  EXPECT_TRUE(look.differing.empty());
+}
+
+TEST(ForwardReplayE2e, AStepWindowEndsAtTheHit) {
+  Recording* recording = record("stores");
+  ASSERT_NE(recording, nullptr);
+  PassSpec spec;
+  const Probe tick = execute_probe(recording->at("tick"));
+  const Probe slot = write_probe(recording->at("slot"));
+  spec.step.emplace();
+  spec.step->begin = hit_mark(tick, 3);  // tick(2): then pushf, popf and the store of the flags
+  spec.end = hit_mark(slot, 17);
+  spec.probes.push_back(slot);
+  Notes notes;
+  RUN_PASS(result, recording, spec, notes);
+  ASSERT_TRUE(result->end_reached);
+  ASSERT_TRUE(result->window);
+  const StepWindow& window = *result->window;
+  EXPECT_FALSE(window.truncated);
+  ASSERT_GE(window.steps.size(), 4U);
+  ASSERT_LE(window.steps.size(), 40U);
+  EXPECT_EQ(window.steps.front().pc(), recording->at("tick"));
+  EXPECT_EQ(window.final_registers, notes.end_registers);
+  EXPECT_EQ(notes.hits.back().registers, notes.end_registers);
+  const std::uint64_t length = window.final_registers.rip - window.steps.back().rip;
+  EXPECT_GE(length, 3U) << "the last step is the store itself";
+  EXPECT_LE(length, 11U);
+  // The program must not see that it was stepped: the same flags as in an unstepped pass.
+  const std::uint64_t stepped = notes.hits.back().value_after;
+  EXPECT_EQ(stepped & 0x100, 0U);
+  Notes plain;
+  PassSpec unstepped = spec;
+  unstepped.step.reset();
+  RUN_PASS(again, recording, unstepped, plain);
+  EXPECT_EQ(plain.hits.back().value_after, stepped);
+  EXPECT_EQ(plain.end_registers, notes.end_registers);
+}
+
+TEST(ForwardReplayE2e, AStepWindowGoesThroughSystemCallsAndStringInstructions) {
+  Recording* recording = record("stores");
+  ASSERT_NE(recording, nullptr);
+  PassSpec spec;
+  const Probe tick = execute_probe(recording->at("tick"));
+  const Probe slot = write_probe(recording->at("slot"));
+  spec.probes.push_back(slot);
+  spec.step.emplace();
+  spec.step->begin = hit_mark(tick, 1);
+  spec.end = hit_mark(tick, 3);
+  Notes notes;
+  RUN_PASS(result, recording, spec, notes);
+  ASSERT_TRUE(result->window);
+  const StepWindow& window = *result->window;
+  EXPECT_FALSE(window.truncated);
+  EXPECT_EQ(window.steps.front().pc(), recording->at("tick"));
+  EXPECT_EQ(window.final_registers.pc(), recording->at("tick"));
+  // Single-stepping `rep movsb` shows each of its 16 iterations; the hits are those of any other
+  // pass.
+  Notes plain;
+  PassSpec unstepped = spec;
+  unstepped.step.reset();
+  RUN_PASS(again, recording, unstepped, plain);
+  EXPECT_EQ(changes(notes.hits), changes(plain.hits));
+  std::size_t calls = 0;
+  for (std::size_t i = 1; i < window.steps.size(); ++i) {
+    // A system call instruction is two bytes long and leaves its number in orig_rax.
+    const Registers& before = window.steps[i - 1];
+    const Registers& after = window.steps[i];
+    if (after.rip == before.rip + 2 && after.orig_rax == before[Gpr::rax]) {
+      ++calls;
+    }
+  }
+  EXPECT_EQ(calls, 5U) << "pipe, two writes, two reads";
+}
+
+TEST(ForwardReplayE2e, AStepWindowKeepsTheNewestSteps) {
+  Recording* recording = record("hot", {"1000"});
+  ASSERT_NE(recording, nullptr);
+  const Probe slot = write_probe(recording->at("slot"));
+  PassSpec spec;
+  spec.step.emplace();
+  spec.step->begin = hit_mark(slot, 11);
+  spec.step->max_steps = 50;
+  spec.end = hit_mark(slot, 901);
+  Notes notes;
+  RUN_PASS(result, recording, spec, notes);
+  ASSERT_TRUE(result->window);
+  EXPECT_TRUE(result->window->truncated);
+  ASSERT_EQ(result->window->steps.size(), 50U);
+  EXPECT_EQ(result->window->final_registers, notes.end_registers);
+  // A begin that never comes: no window.
+  spec.step->begin = hit_mark(slot, 5'000);
+  Notes none;
+  RUN_PASS(without, recording, spec, none);
+  EXPECT_FALSE(without->window);
+  EXPECT_TRUE(without->end_reached);
+}
+
+TEST(ForwardReplayE2e, KernelWritesGoToTheThreadThatMadeTheCall) {
+  Recording* recording = record("threads");
+  ASSERT_NE(recording, nullptr);
+  const auto threads = recording->index().threads();
+  ASSERT_EQ(threads.size(), 5U);
+  PassSpec spec;
+  spec.probes.push_back(write_probe(recording->at("slot")));
+  spec.probes.push_back(write_probe(recording->at("slot")));
+  spec.probes.back().thread = threads[2].thread;
+  Notes notes;
+  RUN_PASS(result, recording, spec, notes);
+  std::map<std::int32_t, std::vector<std::uint64_t>> by_thread;
+  for (const Hit& hit : notes.hits) {
+    if (hit.probe == 0) by_thread[hit.position.thread.value].push_back(hit.value_after);
+    EXPECT_EQ(hit.position.process, threads[0].process);
+  }
+  for (std::size_t i = 1; i <= 3; ++i) {
+    const std::uint64_t base = 0x1000 * i;
+    EXPECT_EQ(by_thread[threads[i].thread.value],
+              (std::vector<std::uint64_t>{base, base + 1, base + 2}));
+  }
+  EXPECT_EQ(result->matches[1], 3U);
+  EXPECT_EQ(by_thread[threads[4].thread.value], std::vector<std::uint64_t>{0xbeef});
+  ASSERT_TRUE(notes.hits.back().kernel);
+  EXPECT_EQ(notes.hits.back().kernel->syscall, static_cast<std::uint64_t>(SYS_read));
+  EXPECT_EQ(notes.hits.back().kernel->arguments[1], recording->at("slot").value);
+  EXPECT_EQ(notes.hits.back().kernel->result, 8);
+}
+
+TEST(ForwardReplayE2e, ReplacedAndVanishedPagesAreHits) {
+  Recording* recording = record("remap");
+  ASSERT_NE(recording, nullptr);
+  const auto processes = recording->index().processes();
+  PassSpec spec;
+  spec.probes.push_back(write_probe(recording->at("slot")));
+  spec.map_events = true;
+  Notes notes;
+  RUN_PASS(result, recording, spec, notes);
+  struct Expected {
+    std::uint64_t after;
+    long syscall;
+    bool remapped;
+    std::size_t process;
+  };
+  const std::vector<Expected> expected = {
+      {0, SYS_mmap, true, 0},  // the page appears
+      {0x2002, -1, false, 0},        {0x1001, SYS_mmap, true, 0},
+      {0x3003, -1, false, 0},        {0, SYS_mmap, true, 0},
+      {0x3033, -1, false, 0},        {0, SYS_madvise, true, 0},
+      {0x4004, SYS_mremap, true, 0}, {0x5005, SYS_process_vm_writev, false, 1},
+      {0, SYS_munmap, true, 0},  // gone
+      {0, SYS_mmap, true, 0},    // and there again
+      {0x6006, -1, false, 0},
+  };
+  // The loader may have had other files mapped there before.
+  const auto first_store = std::find_if(notes.hits.begin(), notes.hits.end(),
+                                        [](const Hit& hit) { return hit.value_after == 0x2002; });
+  ASSERT_NE(first_store, notes.hits.end());
+  ASSERT_NE(first_store, notes.hits.begin());
+  notes.hits.erase(notes.hits.begin(), first_store - 1);
+  ASSERT_EQ(notes.hits.size(), expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const Hit& hit = notes.hits[i];
+    EXPECT_EQ(hit.value_after, expected[i].after) << i;
+    EXPECT_EQ(hit.kernel ? static_cast<long>(hit.kernel->syscall) : -1, expected[i].syscall) << i;
+    EXPECT_EQ(hit.kernel && hit.kernel->remapped, expected[i].remapped) << i;
+    EXPECT_EQ(hit.position.process, processes[expected[i].process]) << i;
+  }
+  EXPECT_FALSE(notes.hits[0].before_known);
+  EXPECT_FALSE(notes.hits[10].before_known);
+  const auto count = [&](long number) {
+    return std::count_if(notes.map_events.begin(), notes.map_events.end(),
+                         [&](const MapEvent& e) { return static_cast<long>(e.syscall) == number; });
+  };
+  EXPECT_EQ(count(SYS_mremap), 1);
+  EXPECT_EQ(count(SYS_madvise), 1);
+  EXPECT_EQ(count(SYS_clone), 1);
+  EXPECT_EQ(count(SYS_exit_group), 2);
+}
+
+TEST(ForwardReplayE2e, CrashMarksStopAtTheFailure) {
+  Recording* fault = record("fault");
+  ASSERT_NE(fault, nullptr);
+  auto candidates = fault->index().crash_candidates();
+  ASSERT_EQ(candidates.size(), 1U);
+  EXPECT_EQ(candidates[0].signal, SIGSEGV);
+  EXPECT_TRUE(candidates[0].deterministic);
+  PassSpec spec;
+  spec.end = candidates[0].mark;
+  Notes notes;
+  RUN_PASS(result, fault, spec, notes);
+  ASSERT_TRUE(notes.end);
+  EXPECT_EQ(notes.end_registers.pc(), fault->at("crash_here"));
+  EXPECT_EQ(notes.end_registers[Gpr::rdi], 0x20U) << "the fatal fault, not the handled one";
+
+  // Any fatal signal, from the start: the handled one comes first.
+  const ThreadId main_thread = fault->index().first_thread();
+  for (const Frame& frame : fault->index().frames()) {
+    if (frame.kind != FrameKind::signal) continue;
+    spec.end = Mark{};
+    spec.end.kind = Mark::Kind::signal_stop;
+    spec.end.thread = main_thread;
+    spec.end.ordinal = fault->index().syscalls_until(main_thread, frame.event);
+    Notes handled;
+    RUN_PASS(first, fault, spec, handled);
+    EXPECT_EQ(handled.end_registers[Gpr::rdi], 0x10U);
+    break;
+  }
+
+  Recording* aborted = record("stores");
+  ASSERT_NE(aborted, nullptr);
+  candidates = aborted->index().crash_candidates();
+  ASSERT_EQ(candidates.size(), 1U);
+  EXPECT_EQ(candidates[0].signal, SIGABRT);
+  EXPECT_FALSE(candidates[0].deterministic);
+  for (const auto kind : {Mark::Kind::syscall_exit, Mark::Kind::signal_stop}) {
+    PassSpec abort_spec;
+    abort_spec.end = candidates[0].mark;
+    EXPECT_EQ(abort_spec.end.kind, Mark::Kind::syscall_exit);
+    abort_spec.end.kind = kind;
+    struct Look : Notes {
+      std::uint64_t slot_value = 0;
+      Address slot;
+      void on_end(const Position& at, const Registers& registers, const LiveState& live) override {
+        Notes::on_end(at, registers, live);
+        slot_value = live.read_u64(slot).value_or(0);
+      }
+    } at_abort;
+    at_abort.slot = aborted->at("slot");
+    RUN_PASS(stopped, aborted, abort_spec, at_abort);
+    ASSERT_TRUE(at_abort.end);
+    EXPECT_EQ(at_abort.end_registers.orig_rax, static_cast<std::uint64_t>(SYS_tgkill));
+    EXPECT_EQ(at_abort.end_registers[Gpr::rax], 0U);
+    EXPECT_EQ(at_abort.end_registers[Gpr::rdx], static_cast<std::uint64_t>(SIGABRT));
+    EXPECT_EQ(at_abort.slot_value, 0xaaaaU);
+  }
+
+  Recording* exited = record("threads");
+  ASSERT_NE(exited, nullptr);
+  candidates = exited->index().crash_candidates();
+  ASSERT_EQ(candidates.size(), 1U);
+  EXPECT_EQ(candidates[0].exit_code, 3);
+  PassSpec exit_spec;
+  exit_spec.end = candidates[0].mark;
+  Notes at_exit;
+  RUN_PASS(exit_result, exited, exit_spec, at_exit);
+  ASSERT_TRUE(at_exit.end);
+  EXPECT_EQ(at_exit.end_registers[Gpr::rax], static_cast<std::uint64_t>(SYS_exit_group));
+  EXPECT_EQ(at_exit.end_registers[Gpr::rdi], 3U);
+}
+
+TEST(ForwardReplayE2e, SystemCallOrdinalsNameTheSameCallsAsTheIndex) {
+  for (const char* program : {"stores", "threads", "fault"}) {
+    Recording* recording = record(program);
+    ASSERT_NE(recording, nullptr);
+    const TraceIndex& index = recording->index();
+    for (const TraceThread& thread : index.threads()) {
+      // The first, the last, and some in between, of each thread.
+      for (const std::uint64_t ordinal :
+           {std::uint64_t{1}, thread.syscalls / 3, thread.syscalls / 2, thread.syscalls}) {
+        if (ordinal == 0 || ordinal > thread.syscalls) continue;
+        const Frame* entry = index.frame(index.event_of_syscall_entry(thread.thread, ordinal));
+        ASSERT_NE(entry, nullptr);
+        PassSpec spec;
+        spec.end.kind = Mark::Kind::syscall_entry;
+        spec.end.thread = thread.thread;
+        spec.end.ordinal = ordinal;
+        Notes notes;
+        RUN_PASS(result, recording, spec, notes);
+        ASSERT_TRUE(notes.end) << program << " " << thread.thread.value << " " << ordinal;
+        EXPECT_EQ(notes.end_registers.orig_rax, static_cast<std::uint64_t>(entry->number));
+        EXPECT_EQ(notes.end->thread, thread.thread);
+        EXPECT_EQ(notes.end->syscalls, ordinal);
+        EXPECT_EQ(index.event_of(*notes.end), entry->event);
+
+        const Frame* exit = index.frame(index.event_of_syscall_exit(thread.thread, ordinal));
+        if (exit == nullptr || entry->number == SYS_execve) continue;
+        spec.end.kind = Mark::Kind::syscall_exit;
+        Notes returned;
+        RUN_PASS(after, recording, spec, returned);
+        ASSERT_TRUE(returned.end);
+        EXPECT_EQ(static_cast<std::int64_t>(returned.end_registers[Gpr::rax]),
+                  index.registers_of(*exit)->result);
+      }
+    }
+  }
+}
+
+TEST(ForwardReplayE2e, TheObserverCanStopThePass) {
+  Recording* recording = record("hot", {"3000"});
+  ASSERT_NE(recording, nullptr);
+  for (const bool live : {false, true}) {
+    struct Stop : Notes {
+      Next on_hit(const Hit& hit, const LiveState* state) override {
+        Notes::on_hit(hit, state);
+        return hits.size() == 5 ? Next::stop_pass : Next::go_on;
+      }
+    } stop;
+    PassSpec spec;
+    spec.probes.push_back(write_probe(recording->at("slot")));
+    spec.probes[0].live = live;
+    RUN_PASS(result, recording, spec, stop);
+    EXPECT_TRUE(result->end_reached);
+    EXPECT_EQ(stop.hits.size(), 5U) << "nothing after stop_pass";
+    EXPECT_FALSE(stop.end);
+    EXPECT_TRUE(processes_of(*recording).empty());
+  }
+}
+
+TEST(ForwardReplayE2e, AtTheDeadlineNothingIsLeftBehind) {
+  Recording* recording = record("hot", {"3000000"});
+  ASSERT_NE(recording, nullptr);
+  PassSpec spec;
+  spec.probes.push_back(write_probe(recording->at("slot")));
+  spec.probes[0].filter = ValueFilter{~0UL};  // each of three million stores traps, none is told
+  spec.deadline = std::chrono::milliseconds{700};
+  Notes notes;
+  const auto start = std::chrono::steady_clock::now();
+  const auto result = recording->replay->run(spec, notes);
+  const auto elapsed = std::chrono::steady_clock::now() - start;
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code, ErrorCode::timeout);
+  EXPECT_LT(elapsed, std::chrono::seconds(5));
+  EXPECT_TRUE(processes_of(*recording).empty());
+  // An observer that dallies in a live stop does not keep the pass alive either.
+  struct Slow : PassObserver {
+    Next on_hit(const Hit&, const LiveState* live) override {
+      std::this_thread::sleep_for(std::chrono::milliseconds(800));
+      EXPECT_FALSE(live->maps().ok());
+      return Next::go_on;
+    }
+  } slow;
+  spec.probes[0].filter.reset();
+  spec.probes[0].live = true;
+  const auto late = recording->replay->run(spec, slow);
+  ASSERT_FALSE(late.ok());
+  EXPECT_EQ(late.error().code, ErrorCode::timeout);
+  EXPECT_TRUE(processes_of(*recording).empty());
+}
+
+TEST(ForwardReplayE2e, PassesRunInParallel) {
+  Recording* recording = record("stores");
+  ASSERT_NE(recording, nullptr);
+  PassSpec spec;
+  spec.probes.push_back(write_probe(recording->at("slot")));
+  std::vector<Notes> notes(4);
+  std::vector<std::thread> threads;
+  std::vector<std::string> errors(notes.size());
+  for (std::size_t i = 0; i < notes.size(); ++i) {
+    threads.emplace_back([&, i] {
+      const auto result = recording->replay->run(spec, notes[i]);
+      if (!result.ok()) errors[i] = result.error().message;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (std::size_t i = 0; i < notes.size(); ++i) {
+    EXPECT_EQ(errors[i], "");
+    EXPECT_EQ(changes(notes[i].hits), changes(notes[0].hits));
+    EXPECT_EQ(notes[i].hits.size(), 21U);
+  }
+}
+
+TEST(ForwardReplayE2e, RefusesWhatCannotBeDone) {
+  Recording* recording = record("hot", {"1000"});
+  ASSERT_NE(recording, nullptr);
+  Notes notes;
+  PassSpec spec;
+  for (int i = 0; i < 3; ++i) spec.probes.push_back(write_probe(recording->at("slot") + 8 * i));
+  spec.probes.push_back(write_probe(recording->at("slot") + 36));  // two units
+  auto result = recording->replay->run(spec, notes);
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code, ErrorCode::usage);
+
+  ForwardOptions options;
+  options.trace_dir = recording->trace;
+  options.command.agent = CULPRIT_TEST_AGENT;
+  options.max_hits = 10;
+  auto limited = ForwardReplay::open(options);
+  ASSERT_TRUE(limited.ok());
+  spec.probes.resize(1);
+  result = (*limited)->run(spec, notes);
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code, ErrorCode::bad_input);
+  EXPECT_TRUE(processes_of(*recording).empty());
+
+  options.trace_dir = "/nonexistent/trace";
+  EXPECT_EQ(ForwardReplay::open(options).error().code, ErrorCode::not_found);
+  options.trace_dir = recording->trace;
+  options.command.agent = "/nonexistent/agent.so";
+  EXPECT_EQ(ForwardReplay::open(options).error().code, ErrorCode::not_found);
+}
+
+TEST(ForwardReplayE2e, ADamagedTraceIsAReplayFailure) {
+  Recording* recording = record("stores");
+  ASSERT_NE(recording, nullptr);
+  auto directory = TemporaryDirectory::create("culprit-replay-damaged");
+  ASSERT_TRUE(directory.ok());
+  const auto copy = directory->path() / "trace";
+  std::filesystem::copy(recording->trace, copy);
+  // The index is read while the trace is whole; the replay then finds its events cut short.
+  ForwardOptions options;
+  options.trace_dir = copy;
+  options.command.agent = CULPRIT_TEST_AGENT;
+  auto replay = ForwardReplay::open(options);
+  ASSERT_TRUE(replay.ok()) << replay.error().message;
+  std::filesystem::permissions(copy / "events", std::filesystem::perms::owner_all);
+  std::filesystem::resize_file(copy / "events", std::filesystem::file_size(copy / "events") / 2);
+  Notes notes;
+  const auto result = (*replay)->run(PassSpec{}, notes);
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code, ErrorCode::replay_failed);
+  EXPECT_EQ(result.error().message.find('\n'), std::string::npos);
+  EXPECT_GT(result.error().message.size(), 25U) << result.error().message;
+  // And an index of it cannot be made.
+  const auto index = ForwardReplay::open(options);
+  if (!index.ok()) {
+    EXPECT_EQ(index.error().code, ErrorCode::replay_failed);
+  }
+}
+
+}  // namespace
+}  // namespace culprit::replay
