@@ -128,7 +128,6 @@ report::Hop crash_hop(const ProcessImage& image, const CrashScene& scene, std::s
   hop.kind = report::HopKind::crash_report;
   hop.confidence = report::Confidence::proved;
   hop.position = report_position(image, scene.moment.position, &scene.moment.mark);
-  hop.backtrace = report_frames(image, scene.moment.frames);
   std::size_t noticed = 0;
   for (std::size_t i = 0; i < scene.moment.frames.size(); ++i) {
     const binary::CodeLocation& code = scene.moment.frames[i].code;
@@ -137,6 +136,10 @@ report::Hop crash_hop(const ProcessImage& image, const CrashScene& scene, std::s
       break;
     }
   }
+  // From the frame that noticed; Crash::frames has the reporting machinery inside it too.
+  hop.backtrace = report_frames(
+      image, {scene.moment.frames.begin() + static_cast<std::ptrdiff_t>(noticed),
+              scene.moment.frames.end()});
   if (!scene.moment.frames.empty()) {
     const bool at_fault = scene.fault && noticed == 0 && !scene.fault->execute;
     hop.writer = report_writer(image, scene.moment.frames[noticed].code,
@@ -214,7 +217,7 @@ report::Hop writer_hop(const ProcessImage& image, const WriterHit& writer, const
     hop.summary += fmt::format("; it was {} then", writer.value_meaning);
   }
   if (known && *writer.writer->note != '\0') hop.note = writer.writer->note;
-  if (!source.note.empty()) {
+  if (!source.note.empty() && source.certainty != Certainty::proved) {
     if (!hop.note.empty()) hop.note += "; ";
     hop.note += source.note;
   }

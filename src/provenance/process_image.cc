@@ -10,6 +10,7 @@ std::vector<binary::Mapping> mappings_at(const replay::TraceIndex& index, EventN
                                          ProcessId process) {
   std::vector<binary::Mapping> out;
   for (const replay::Mapping& m : index.maps_at(at, process)) {
+    if (m.kind == replay::MappingKind::recorder) continue;  // rr's own pages are not the program's
     binary::Mapping mapping;
     mapping.range = m.range;
     mapping.file_offset = m.file_offset;

@@ -49,6 +49,16 @@ std::string writer_name(const report::Writer& w) {
   return at.empty() ? name : fmt::format("{} ({})", name, at);
 }
 
+/// The program's own statement behind a write barrier: the first frame outside the runtime.
+std::string storing_code(const Hop& barrier) {
+  for (const report::Frame& f : barrier.backtrace) {
+    if (f.function.empty() || f.function.starts_with("runtime.")) continue;
+    const std::string at = place(f.file, f.line);
+    return at.empty() ? f.function : fmt::format("{} ({})", f.function, at);
+  }
+  return "Go code";
+}
+
 /// The weakest of the cited hops.
 Confidence weakest(const Report& report, const std::vector<std::uint32_t>& evidence) {
   Confidence result = Confidence::proved;
@@ -113,7 +123,7 @@ bool uninitialised_stack(Report& report) {
     v.explanation += fmt::format(
         " When {} stored a new pointer into {}, Go's write barrier recorded the old contents for the "
         "garbage collector, which took the stale bytes for a pointer of its own heap.",
-        reader->backtrace.size() > 1 ? writer_name(reader->writer) : "Go code", name);
+        storing_code(*reader), name);
   }
   v.suggested_fix =
       fmt::format("Zero {} before it is handed out{}{}.", variable,
