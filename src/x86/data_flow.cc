@@ -405,12 +405,10 @@ class Builder {
   }
 
   void add_flags() {
-    for (std::size_t i = 0; i < view_.insn.operand_count; ++i) {
-      const auto p = place(i);
-      if (!is_written(operand(i)) || !p || *p != FlowPlace{kFlags} || written_already(*p)) continue;
-      edge(kFlags, is_computation(view_.insn) ? FlowKind::arithmetic : FlowKind::unknown, inputs());
-      return;
-    }
+    const auto& writes = instruction_.writes;
+    if (std::find(writes.begin(), writes.end(), kFlags) == writes.end()) return;
+    if (written_already(kFlags)) return;
+    edge(kFlags, is_computation(view_.insn) ? FlowKind::arithmetic : FlowKind::unknown, inputs());
   }
 
   void rsp_step(std::int64_t delta) { linear(whole(Gpr::rsp), whole(Gpr::rsp), delta); }

@@ -197,10 +197,11 @@ TEST(DataFlowHardware, EveryTemplateDoesWhatTheModelSays) {
   std::vector<std::byte> in_order;
   for (std::size_t i = 0; i < all.size(); ++i) {
     in_order.insert(in_order.end(), all[i].code.begin(), all[i].code.end());
-    if (i % 40 == 39 || i + 1 == all.size()) programs.push_back(std::move(in_order));
-    if (programs.size() && in_order.empty()) in_order.clear();
+    if (i % 40 != 39 && i + 1 != all.size()) continue;
+    programs.push_back(in_order);
+    in_order.clear();
   }
-  for (std::uint64_t seed = 1; seed <= 40; ++seed)
+  for (std::uint64_t seed = 1; seed <= 60; ++seed)
     programs.push_back(random_program(all, seed, 120));
   for (std::size_t p = 0; p < programs.size(); ++p) {
     SCOPED_TRACE("program " + std::to_string(p));

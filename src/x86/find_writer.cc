@@ -76,7 +76,9 @@ bool address_known(const MemOperand& operand, std::uint16_t known) {
   const auto has = [known](std::optional<Gpr> r) {
     return !r || ((unsigned{known} >> static_cast<unsigned>(*r)) & 1U) != 0;
   };
-  return !operand.no_single_address && has(operand.base) && has(operand.index);
+  const bool bit_known =
+      !operand.bit_offset || has(static_cast<Gpr>(operand.bit_offset->number & 15U));
+  return !operand.no_single_address && bit_known && has(operand.base) && has(operand.index);
 }
 
 class Search {

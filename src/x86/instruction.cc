@@ -102,7 +102,8 @@ MemOperand to_mem_operand(const ZydisView& view, const ZydisDecodedOperand& oper
   } else {
     result.base = to_gpr(mem.base);
   }
-  if (mem.type == ZYDIS_MEMOP_TYPE_VSIB || is_bit_string(view)) {
+  if (is_bit_string(view)) result.bit_offset = to_register_bytes(view.operands[1].reg.value);
+  if (mem.type == ZYDIS_MEMOP_TYPE_VSIB) {
     result.no_single_address = true;
   } else if (mem.index != ZYDIS_REGISTER_NONE) {
     result.index = to_gpr(mem.index);
@@ -248,6 +249,17 @@ Instruction to_instruction(const ZydisView& view, std::span<const std::byte> byt
         result.memory.push_back(to_mem_operand(view, operand, address));
     }
   }
+  if (view.insn.meta.category == ZYDIS_CATEGORY_STRINGOP) {
+    // Zydis 4.0 leaves some of the stepped registers out (rdi of scas, rcx of repeated compares).
+    for (const MemOperand& m : result.memory) {
+      if (m.base) add_unique(result.writes, whole(*m.base));
+    }
+    if (result.repeated) {
+      add_unique(result.reads, whole(Gpr::rcx));
+      add_unique(result.writes, whole(Gpr::rcx));
+    }
+  }
+  if (writes_flags(view)) add_unique(result.writes, {RegisterClass::flags, 0, 0, 8});
   const bool exchanges_memory = view.insn.mnemonic == ZYDIS_MNEMONIC_XCHG && !result.memory.empty();
   result.locked = result.locked || exchanges_memory;
   result.category = category_of(view, result);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <bit>
 
 namespace culprit::x86 {
 namespace {
@@ -105,6 +106,15 @@ std::optional<Address> effective_address(const MemOperand& operand, const Regist
     if (operand.index_size == 1) index &= 0xff;
     sum += index * operand.scale;
   }
+  if (operand.bit_offset && operand.size != 0) {
+    const unsigned bits = 8U * operand.bit_offset->size;
+    std::uint64_t offset = value_of(*operand.bit_offset, before).value_or(0);
+    if (bits < 64 && ((offset >> (bits - 1)) & 1U) != 0) offset |= ~std::uint64_t{0} << bits;
+    // An arithmetic shift: C++20 defines it for signed numbers.
+    const std::int64_t units =
+        static_cast<std::int64_t>(offset) >> std::countr_zero(8 * operand.size);
+    sum += static_cast<std::uint64_t>(units) * operand.size;
+  }
   if (operand.address_size == 4) sum &= 0xffff'ffff;
   if (operand.segment == Segment::fs) sum += before.fs_base;
   if (operand.segment == Segment::gs) sum += before.gs_base;
@@ -130,6 +140,7 @@ std::string to_string(const MemOperand& operand) {
     if (operand.scale != 1) text += fmt::format("*{}", operand.scale);
     first = false;
   }
+  if (operand.bit_offset) text += (first ? "" : "+") + to_string(*operand.bit_offset) + "/8";
   if (operand.no_single_address) text += first ? "?" : "+?";
   const auto magnitude = static_cast<std::uint64_t>(operand.disp);
   if (first) {

@@ -64,10 +64,13 @@ struct MemOperand {
   std::uint8_t scale = 1;  ///< 1, 2, 4 or 8
   std::int64_t disp = 0;   ///< rip-relative operands: the resolved address, and no base
   Segment segment = Segment::none;
-  std::uint8_t address_size = 8;   ///< bytes of the address arithmetic: 8, or 4 (wraps at 4 GiB)
-  std::uint8_t index_size = 8;     ///< 1 for xlat (al), else 8
-  bool rip_relative = false;       ///< as written in the code; disp is already absolute
-  bool no_single_address = false;  ///< gather/scatter, and bt* with a bit offset in a register
+  std::uint8_t address_size = 8;  ///< bytes of the address arithmetic: 8, or 4 (wraps at 4 GiB)
+  std::uint8_t index_size = 8;    ///< 1 for xlat (al), else 8
+  bool rip_relative = false;      ///< as written in the code; disp is already absolute
+  /// bt, bts, btr, btc with a register: the signed bit number that moves the address by whole units
+  /// of `size` bytes (Intel SDM vol. 2, 3.1.1.9, "Bit(BitBase, BitOffset)").
+  std::optional<RegisterBytes> bit_offset;
+  bool no_single_address = false;  ///< gather and scatter
   bool repeated = false;           ///< has a rep prefix: this is the element of the next iteration
   bool conditional = false;        ///< accessed only under a mask or condition
   bool read = false;

@@ -17,8 +17,12 @@ struct Shuffle {
   std::size_t size = 0;  // of the destination in bytes
 
   std::size_t lane() const { return std::min<std::size_t>(size, 16); }
-  std::size_t operand_size(std::int8_t operand) const {
-    return view.operands[static_cast<std::size_t>(operand)].size / 8U;
+  // The width of the register itself: Zydis gives only the part that is read (vextractf128).
+  std::size_t register_size(std::int8_t operand) const {
+    const auto& op = view.operands[static_cast<std::size_t>(operand)];
+    if (op.type != ZYDIS_OPERAND_TYPE_REGISTER) return 0;
+    const auto r = to_register_bytes(op.reg.value);
+    return r ? r->size : 0;
   }
   bool is_memory(std::int8_t operand) const {
     return view.operands[static_cast<std::size_t>(operand)].type == ZYDIS_OPERAND_TYPE_MEMORY;
@@ -362,18 +366,18 @@ bool byte_map(const ZydisView& view, std::span<const std::uint8_t> visible, Byte
     case ZYDIS_MNEMONIC_VEXTRACTI32X4:
     case ZYDIS_MNEMONIC_VEXTRACTF64X2:
     case ZYDIS_MNEMONIC_VEXTRACTI64X2:
-      return s.extract(16, s.operand_size(s.second));
+      return s.extract(16, s.register_size(s.second));
     case ZYDIS_MNEMONIC_VEXTRACTF64X4:
     case ZYDIS_MNEMONIC_VEXTRACTI64X4:
     case ZYDIS_MNEMONIC_VEXTRACTF32X8:
     case ZYDIS_MNEMONIC_VEXTRACTI32X8:
-      return s.extract(32, s.operand_size(s.second));
+      return s.extract(32, s.register_size(s.second));
     case ZYDIS_MNEMONIC_PEXTRB:
     case ZYDIS_MNEMONIC_VPEXTRB:
       return s.extract(1, 16);
     case ZYDIS_MNEMONIC_PEXTRW:
     case ZYDIS_MNEMONIC_VPEXTRW:
-      return s.extract(2, view.operands[static_cast<std::size_t>(s.second)].size >= 128 ? 16 : 8);
+      return s.extract(2, s.register_size(s.second));
     case ZYDIS_MNEMONIC_PEXTRD:
     case ZYDIS_MNEMONIC_VPEXTRD:
     case ZYDIS_MNEMONIC_EXTRACTPS:

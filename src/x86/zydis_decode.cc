@@ -76,6 +76,12 @@ bool is_written(const ZydisDecodedOperand& operand) {
   return (operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
 }
 
+bool writes_flags(const ZydisView& view) {
+  const ZydisAccessedFlags* flags = view.insn.cpu_flags;
+  return flags != nullptr &&
+         (flags->modified | flags->set_0 | flags->set_1 | flags->undefined) != 0;
+}
+
 bool is_memory_access(const ZydisView& view, const ZydisDecodedOperand& operand) {
   if (operand.type != ZYDIS_OPERAND_TYPE_MEMORY) return false;
   if (operand.mem.type != ZYDIS_MEMOP_TYPE_MEM && operand.mem.type != ZYDIS_MEMOP_TYPE_VSIB)

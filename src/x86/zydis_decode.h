@@ -35,6 +35,8 @@ bool is_x87(ZydisRegister reg);
 /// True if the operand's value is read or written (an address-only operand is neither).
 bool is_read(const ZydisDecodedOperand& operand);
 bool is_written(const ZydisDecodedOperand& operand);
+/// True if the status or direction flags change, also where no operand says so (cmc).
+bool writes_flags(const ZydisView& view);
 /// True if this memory operand is an access that counts (lea, nop, prefetch, clflush have none).
 bool is_memory_access(const ZydisView& view, const ZydisDecodedOperand& operand);
 

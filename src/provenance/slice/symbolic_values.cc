@@ -183,8 +183,8 @@ SymbolicAddress SymbolicValues::address(std::size_t moment, const x86::MemOperan
   SymbolicAddress result;
   result.segment = operand.segment;
   result.offset = static_cast<std::uint64_t>(operand.disp);
-  result.comparable =
-      !operand.no_single_address && operand.address_size == 8 && operand.index_size == 8;
+  result.comparable = !operand.no_single_address && operand.address_size == 8 &&
+                      operand.index_size == 8 && !operand.bit_offset;
   const State& state = states_[moment];
   Registers values = end_;  // for the segment bases
   bool known = !operand.no_single_address;
@@ -206,6 +206,12 @@ SymbolicAddress SymbolicValues::address(std::size_t moment, const x86::MemOperan
       result.index = s.root;
       result.scale = operand.scale;
     }
+  }
+  if (operand.bit_offset) {
+    const auto r = static_cast<Gpr>(operand.bit_offset->number & 15U);
+    const auto value = value_of(state[static_cast<std::size_t>(r)]);
+    known = known && value.has_value();
+    values[r] = value.value_or(0);
   }
   if (result.base == 0 && result.scale == 1) {
     std::swap(result.base, result.index);

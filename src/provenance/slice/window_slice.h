@@ -76,14 +76,16 @@ struct WindowPiece {
   std::optional<std::size_t> parent;
   std::size_t input = 0;
   /// Behind a transformation, further constant steps of a whole pointer (add, lea, string pointers)
-  /// are passed through: value of the input = value at the origin + added.
+  /// are passed through: the input as one number = the number that its pieces make + added.
   std::int64_t added = 0;
   Origin origin;
   /// likely: a system call or a store of unknown address may have written these bytes on the way,
   /// or steps are missing in the window.
   Certainty certainty = Certainty::proved;
   std::vector<std::byte> value;  ///< at the origin, where known from a register; else empty
-  std::vector<PathStep> path;    ///< newest first, up to and including the origin's step
+  /// Newest first, up to and including the origin's step; empty if the asked bytes or the input are
+  /// their own origin. Places are those of the bytes that moved together, cut or joined later on.
+  std::vector<PathStep> path;
 };
 
 /// An instruction that made a new value from others.

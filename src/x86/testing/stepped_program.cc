@@ -52,11 +52,14 @@ class Child {
     pid_ = fork();
     if (pid_ < 0) return failure("fork");
     if (pid_ == 0) {
+      constexpr std::size_t kBelowStack = 0x10000;
       const auto map = [](Address at, std::size_t size) {
         return mmap(reinterpret_cast<void*>(at.value), size, PROT_READ | PROT_WRITE | PROT_EXEC,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != MAP_FAILED;
       };
-      if (!map(kCode, kCodeSize) || !map(kData, kDataSize) || !map(kStack, 0x1000)) _exit(1);
+      if (!map(kCode, kCodeSize) || !map(kData, kDataSize) ||
+          !map(kStack - kBelowStack, kBelowStack + 0x1000))
+        _exit(1);
       if (ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) _exit(2);
       raise(SIGSTOP);
       _exit(3);
@@ -205,6 +208,13 @@ std::size_t CodeReader::read(Address address, std::span<std::byte> out) const {
   return n;
 }
 
+std::size_t OwnMemory::read(Address address, std::span<std::byte> out) const {
+  iovec local{out.data(), out.size()};
+  iovec remote{reinterpret_cast<void*>(address.value), out.size()};
+  const ssize_t n = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
+  return n < 0 ? 0 : static_cast<std::size_t>(n);
+}
+
 Result<std::vector<Snapshot>> run_stepped(const RunSpec& spec) {
   std::mt19937_64 random(spec.seed);
   Child child;
@@ -222,7 +232,7 @@ Result<std::vector<Snapshot>> run_stepped(const RunSpec& spec) {
   r[Gpr::rbx] = kData.value + 0x400;
   r.rip = spec.entry.value;
   r.rflags = 0x202;
-  r.fs_base = kData.value;
+  if (!spec.own_tls) r.fs_base = kData.value;
   for (const auto& [reg, value] : spec.setup) r[reg] = value;
   store(r, regs);
   regs.orig_rax = ~0ULL;  // not a system call that could be restarted

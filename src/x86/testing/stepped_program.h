@@ -15,13 +15,19 @@
 
 namespace culprit::x86::testing {
 
+/// Reads this process's own memory.
+class OwnMemory : public MemoryReader {
+ public:
+  std::size_t read(Address address, std::span<std::byte> out) const override;
+};
+
 /// Where the child has its code, data and stack. Nothing else is touched by test code.
 inline constexpr Address kCode{0x1000'0000};
 inline constexpr std::size_t kCodeSize = 0x10000;
 inline constexpr Address kData{0x2000'0000};
 inline constexpr std::size_t kDataSize = 0x1000;
-inline constexpr Address kStack{0x3000'0000};
-inline constexpr std::size_t kStackSize = 0x800;  ///< rsp starts in the middle
+inline constexpr Address kStack{0x3001'0000};
+inline constexpr std::size_t kStackSize = 0x800;  ///< logged; rsp starts in the middle of it
 
 /// Everything before one instruction.
 struct Snapshot {
@@ -61,6 +67,8 @@ struct RunSpec {
   std::size_t max_steps = 100'000;
   /// Added to the seeded registers: pairs of register and value.
   std::vector<std::pair<Gpr, std::uint64_t>> setup;
+  /// Leave fs_base as it is, for code of this very program (the child is a fork of it).
+  bool own_tls = false;
 };
 Result<std::vector<Snapshot>> run_stepped(const RunSpec& spec);
 
