@@ -8,6 +8,7 @@
 #include "binary/byte_reader.h"
 #include "llvm/BinaryFormat/Dwarf.h"
 #include "llvm/DebugInfo/DWARF/DWARFDebugLine.h"
+#include "llvm/DebugInfo/DWARF/DWARFTypeUnit.h"
 #include "llvm/Support/MemoryBuffer.h"
 
 namespace culprit::binary {
@@ -39,8 +40,24 @@ DWARFDie die_reference(const DWARFDie& die, dwarf::Attribute attribute) {
   if (!value) return {};
   // References into a supplementary file (DW_FORM_GNU_ref_alt, DW_FORM_ref_sup*) are not followed.
   if (value->getAsSupplementaryReference()) return {};
-  DWARFDie target = die.getAttributeValueAsReferencedDie(*value);
+  DWARFDie target;
+  if (value->getForm() == dwarf::DW_FORM_ref_sig8) {
+    // LLVM 19 resolves these for DW_AT_signature only.
+    DWARFUnit* unit = die.getDwarfUnit();
+    if (auto* types = unit->getContext().getTypeUnitForHash(unit->getVersion(),
+                                                            value->getRawUValue(), false)) {
+      target = types->getDIEForOffset(types->getOffset() + types->getTypeOffset());
+    }
+  } else {
+    target = die.getAttributeValueAsReferencedDie(*value);
+  }
   if (!target || target.isNULL()) return {};
+  // A type that lives in a type unit leaves a stub which only names it.
+  if (attribute != dwarf::DW_AT_signature && target.find(dwarf::DW_AT_signature)) {
+    if (const DWARFDie definition = die_reference(target, dwarf::DW_AT_signature)) {
+      return definition;
+    }
+  }
   return target;
 }
 
@@ -163,14 +180,9 @@ std::string die_qualified_name(const DWARFDie& die) {
       case dwarf::DW_TAG_namespace:
       case dwarf::DW_TAG_structure_type:
       case dwarf::DW_TAG_class_type:
-      case dwarf::DW_TAG_union_type:
-      case dwarf::DW_TAG_enumeration_type: {
-        if (parent.getTag() == dwarf::DW_TAG_enumeration_type) break;
+      case dwarf::DW_TAG_union_type: {
         const std::string_view part = die_name(parent);
-        if (part.empty()) {
-          if (parent.getTag() != dwarf::DW_TAG_namespace) break;
-          if (parent.find(dwarf::DW_AT_export_symbols)) break;  // inline namespace
-        }
+        if (part.empty() && parent.getTag() != dwarf::DW_TAG_namespace) break;
         name.insert(0, "::");
         name.insert(0, part.empty() ? std::string_view("(anonymous namespace)") : part);
         break;

@@ -18,6 +18,7 @@ constexpr int kMaxSteps = 4096;
 constexpr std::size_t kMaxStack = 256;
 constexpr std::size_t kMaxPieces = 256;
 constexpr std::uint64_t kMaxImplicitBytes = 4096;
+constexpr std::uint64_t kReturnAddressRegister = 16;
 
 // GNU codes that llvm/BinaryFormat/Dwarf.def does not list (gcc's include/dwarf2.def).
 constexpr std::uint8_t kGnuImplicitPointer = 0xF2;
@@ -96,6 +97,11 @@ class Machine {
 
 bool Machine::push_register(std::uint64_t number, std::int64_t offset) {
   if (context_.registers == nullptr) return unknown("no registers known");
+  if (number == kReturnAddressRegister) {
+    // gcc and ld compute the CFA of PLT entries from rip.
+    if (!context_.registers->valid_pc) return unknown("rip is not known in this frame");
+    return push(context_.registers->values.rip + static_cast<std::uint64_t>(offset));
+  }
   const auto gpr = gpr_of_dwarf(number);
   if (!gpr) return unknown("register " + std::to_string(number) + " is not recorded");
   const auto value = context_.registers->get(*gpr);

@@ -9,6 +9,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cinttypes>
@@ -264,6 +265,25 @@ void ShadowStack::observe(const Registers& before, const Registers& after,
     ++at;
   }
   const unsigned opcode = byte(at);
+  // "mov r/m64, %rsp" other than from %rbp (the epilogue's).
+  const unsigned modrm = byte(at + 1);
+  const bool load = opcode == 0x8B && (modrm & 0x38U) == 0x20 && (byte(0) & 0x4CU) == 0x48;
+  const bool move = opcode == 0x89 && (modrm & 0xC7U) == 0xC4 && (modrm & 0x38U) != 0x28;
+  if ((load || move) && after.sp() != before.sp()) {
+    while (!switches_.empty() && slots_.size() < switches_.back().depth) switches_.pop_back();
+    const auto undone = std::find_if(switches_.begin(), switches_.end(),
+                                     [&](const Switch& s) { return s.sp == after.sp(); });
+    const std::int64_t distance = after.sp() - before.sp();
+    if (undone != switches_.end()) {
+      switches_.erase(undone, switches_.end());
+    } else if (!switches_.empty() && (distance > (1 << 20) || distance < -(1 << 20))) {
+      slots_.clear();  // another goroutine, or the same one on a new stack: begin again
+      switches_.clear();
+    } else {
+      switches_.push_back({before.sp(), slots_.size()});
+    }
+    return;
+  }
   const bool call = opcode == 0xE8 || (opcode == 0xFF && ((byte(at + 1) >> 3U) & 7U) == 2);
   if (call && after.sp() == before.sp() - 8) {
     slots_.push_back(after.sp());
@@ -272,6 +292,7 @@ void ShadowStack::observe(const Registers& before, const Registers& after,
       slots_.pop_back();
     } else {
       slots_.clear();  // a stack switch: begin again
+      switches_.clear();
     }
   }
 }

@@ -100,9 +100,21 @@ class ShadowStack {
   /// Call before each step with the state, and after it with the new one.
   void observe(const Registers& before, const Registers& after, const MemoryReader& memory);
   [[nodiscard]] const std::vector<Address>& slots() const { return slots_; }
+  /// How many of the slots, from the outermost, lie behind the last switch of the stack pointer
+  /// that is not undone yet (Go's systemstack, vdso calls). No CFI describes such a switch, so the
+  /// frame that made it cannot be compared until it calls something or switches back.
+  [[nodiscard]] std::size_t behind_switch() const {
+    return switches_.empty() ? 0 : switches_.back().depth;
+  }
+  [[nodiscard]] bool comparable() const { return slots_.size() > behind_switch(); }
 
  private:
+  struct Switch {
+    Address sp;         // the stack pointer before
+    std::size_t depth;  // slots at that time
+  };
   std::vector<Address> slots_;
+  std::vector<Switch> switches_;
 };
 
 }  // namespace culprit::binary::testing

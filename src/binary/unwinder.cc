@@ -13,7 +13,7 @@ namespace {
 
 // A frame larger than this is taken for a wild frame pointer.
 constexpr std::uint64_t kMaxPointerFrame = 16U << 20;
-constexpr int kMaxSignalFrames = 64;
+constexpr int kMaxStackSwitches = 64;
 
 // Callee-saved in the System V ABI (psABI, figure 3.4).
 constexpr std::array<Gpr, 6> kCalleeSaved{Gpr::rbx, Gpr::rbp, Gpr::r12,
@@ -84,6 +84,7 @@ struct Stepper {
   const ModuleMap& map;
   const MemoryReader& memory;
   UnwindStep result;
+  bool switched_stack = false;  // the caller's frame may lie anywhere
 
   bool stop(UnwindStop reason, std::string detail) {
     result.stop = reason;
@@ -96,6 +97,9 @@ struct Stepper {
   bool by_sigreturn();
   bool by_leaf(Address slot, UnwindRule rule);
   bool by_frame_pointer();
+  bool by_go_frame_record();
+  void set_frame_record(std::uint64_t rbp, std::uint64_t saved, std::uint64_t pc);
+  [[nodiscard]] bool plausible_return(std::uint64_t pc) const;
   bool without_cfi();
   void finish_caller(Frame& caller);
 };
@@ -207,12 +211,48 @@ bool Stepper::by_cfi(const Module& module, const CfiRow& row) {
   if (!pc) {
     return stop(UnwindStop::memory, "the return address at " + to_hex(slot) + " cannot be read");
   }
+  if (row.go && !plausible_return(*pc) && by_go_frame_record()) return true;
   caller.registers.values.rip = *pc;
   caller.registers.valid_pc = true;
   caller.pc = Address{*pc};
   caller.pc_kind = row.signal_frame ? PcKind::exact : PcKind::return_address;
   result.caller = caller;
   return true;
+}
+
+// Go's assembly aligns or replaces rsp around calls of C code and of the vdso (runtime.nanotime1,
+// sys_linux_amd64.s), which its CFI does not follow; its frame record at rbp stays good, be it on
+// another stack.
+bool Stepper::by_go_frame_record() {
+  Frame& callee = result.callee;
+  const auto rbp = callee.registers.get(Gpr::rbp);
+  if (!rbp || *rbp % 8 != 0) return false;
+  const auto saved = memory.read_u64(Address{*rbp});
+  const auto pc = memory.read_u64(Address{*rbp + 8});
+  if (!saved || !pc || *pc == 0 || !plausible_return(*pc)) return false;
+  set_frame_record(*rbp, *saved, *pc);
+  switched_stack = true;
+  return true;
+}
+
+void Stepper::set_frame_record(std::uint64_t rbp, std::uint64_t saved, std::uint64_t pc) {
+  Frame& callee = result.callee;
+  Frame caller;
+  caller.pc = Address{pc};
+  finish_caller(caller);
+  caller.registers.set(Gpr::rsp, rbp + 16);
+  caller.registers.set(Gpr::rbp, saved);
+  callee.cfa = Address{rbp + 16};
+  callee.return_address_slot = Address{rbp + 8};
+  callee.saved_at = {};
+  callee.saved_at[static_cast<std::size_t>(Gpr::rbp)] = Address{rbp};
+  callee.rule = UnwindRule::frame_pointer;
+  result.caller = caller;
+}
+
+// Zero ends a stack; anything else must be code after a call.
+bool Stepper::plausible_return(std::uint64_t pc) const {
+  return executable(map, Address{pc}) && follows_call(map, memory, Address{pc});
 }
 
 bool Stepper::by_sigreturn() {
@@ -288,26 +328,41 @@ bool Stepper::by_frame_pointer() {
   const auto saved = memory.read_u64(Address{*rbp});
   const auto pc = memory.read_u64(Address{*rbp + 8});
   if (!saved || !pc) return false;
-  if (*pc != 0 && (!executable(map, Address{*pc}) || !follows_call(map, memory, Address{*pc}))) {
-    return false;
-  }
-  Frame caller;
-  caller.pc = Address{*pc};
-  finish_caller(caller);
-  caller.registers.set(Gpr::rsp, *rbp + 16);
-  caller.registers.set(Gpr::rbp, *saved);
-  callee.cfa = Address{*rbp + 16};
-  callee.return_address_slot = Address{*rbp + 8};
-  callee.saved_at[static_cast<std::size_t>(Gpr::rbp)] = Address{*rbp};
-  callee.rule = UnwindRule::frame_pointer;
-  result.caller = caller;
+  if (*pc != 0 && !plausible_return(*pc)) return false;
+  set_frame_record(*rbp, *saved, *pc);
   return true;
+}
+
+// Lazy-binding stubs, which ld gives no CFI if no object file had any: 16-byte entries, of which
+// the first pushes the link map and jumps to the resolver, the others push their index and jump to
+// the first (psABI, "Procedure Linkage Table"). Nothing elsewhere.
+std::optional<std::int64_t> pushed_by_plt(const ModuleMap& map, Address pc) {
+  const Module* module = map.module_at(pc);
+  if (module == nullptr || module->binary == nullptr) return std::nullopt;
+  const std::uint64_t address = module->file_address(pc);
+  for (const ElfFile::Section& s : module->binary->elf().sections()) {
+    if (address < s.address || address - s.address >= s.size) continue;
+    if (s.name == ".plt.got" || s.name == ".plt.sec") return 0;
+    if (s.name != ".plt") continue;
+    const std::uint64_t offset = address - s.address;
+    if (offset < 16) return offset < 6 ? 8 : 16;
+    // "jmp *slot" (6 bytes), "push index" (5); with IBT "endbr64" (4) and the push come first.
+    const auto code = module->binary->elf().at_address(s.address + offset / 16 * 16, 5);
+    const bool ibt = code.size() == 5 && code[0] == std::byte{0xF3} && code[4] == std::byte{0x68};
+    return offset % 16 >= (ibt ? 9 : 11) ? 8 : 0;
+  }
+  return std::nullopt;
 }
 
 bool Stepper::without_cfi() {
   Frame& callee = result.callee;
   const Address pc = callee.pc;
   const Address sp = callee.sp();
+  if (callee.pc_kind == PcKind::exact) {
+    if (const auto pushed = pushed_by_plt(map, pc)) {
+      return by_leaf(sp + *pushed, UnwindRule::leaf_guess);
+    }
+  }
   if (callee.pc_kind == PcKind::exact && callee.registers.has(Gpr::rsp)) {
     std::array<std::byte, 5> code{};
     const std::size_t got = code_bytes(map, memory, pc, code);
@@ -401,7 +456,7 @@ Frame Unwinder::resume_at(Address pc, Address sp, std::optional<Address> bp, PcK
 }
 
 UnwindStep Unwinder::step(const Frame& frame, const MemoryReader& memory) const {
-  Stepper stepper{*map_, memory, {}};
+  Stepper stepper{*map_, memory, {}, false};
   UnwindStep& result = stepper.result;
   result.callee = frame;
   result.callee.cfa.reset();
@@ -450,7 +505,8 @@ UnwindStep Unwinder::step(const Frame& frame, const MemoryReader& memory) const 
     return result;
   }
   // The stack grows down: but for a signal on an alternate stack, callers are above.
-  if (!result.callee.is_signal_frame && result.caller->sp() <= result.callee.sp()) {
+  if (!result.callee.is_signal_frame && !stepper.switched_stack &&
+      result.caller->sp() <= result.callee.sp()) {
     stepper.stop(UnwindStop::no_progress, "the caller's frame at " + to_hex(result.caller->sp()) +
                                               " is not above its callee's");
   }
@@ -461,7 +517,7 @@ Backtrace Unwinder::unwind(const Registers& registers, const MemoryReader& memor
                            UnwindLimits limits) const {
   Backtrace trace;
   Frame frame = start(registers);
-  int signals = 0;
+  int switches = 0;
   while (true) {
     if (trace.frames.size() + 1 > std::max<std::size_t>(limits.max_frames, 1)) {
       trace.stop = UnwindStop::limit;
@@ -475,9 +531,11 @@ Backtrace Unwinder::unwind(const Registers& registers, const MemoryReader& memor
       trace.detail = std::move(next.detail);
       return trace;
     }
-    if (next.callee.is_signal_frame && ++signals > kMaxSignalFrames) {
+    // Frames that go downwards are rare; many of them are a loop.
+    const bool downwards = next.caller->sp() <= next.callee.sp();
+    if ((next.callee.is_signal_frame || downwards) && ++switches > kMaxStackSwitches) {
       trace.stop = UnwindStop::no_progress;
-      trace.detail = "signal frames repeat";
+      trace.detail = "the stack is switched again and again";
       return trace;
     }
     frame = *next.caller;
