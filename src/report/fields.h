@@ -5,6 +5,7 @@
 //
 //   required_*   always there; a reader refuses a report without it
 //   name         text of one line, at most kMaxName bytes; left out if empty
+//   code         the same for a line of source or disassembly: tabs stay
 //   prose        text of several lines, at most kMaxProse bytes; left out if empty
 //   number       an integer; left out if 0 (if empty, for optionals)
 //   hex          a "0x…" string; left out if an optional is empty
@@ -58,7 +59,7 @@ template <>
 struct Fields<SourceLine> {
   static void visit(auto& v, auto& x) {
     v.required_number("line", x.line);
-    v.required_name("text", x.text);
+    v.required_code("text", x.text);
   }
 };
 
@@ -92,9 +93,9 @@ struct Fields<Writer> {
     v.name("build_id", x.build_id);
     v.hex("module_offset", x.module_offset);
     v.hex("pc", x.pc);
-    v.name("instruction", x.instruction);
+    v.code("instruction", x.instruction);
     v.list("inlined_in", x.inlined_in, kMaxFrames);
-    v.name("source_line", x.source_line);
+    v.code("source_line", x.source_line);
     v.list("excerpt", x.excerpt, kMaxItems);
   }
 };
@@ -185,7 +186,7 @@ struct Fields<Source> {
     v.hex("value", x.value);
     v.name("register", x.register_name);
     v.hex("pc", x.pc);
-    v.name("instruction", x.instruction);
+    v.code("instruction", x.instruction);
     v.name("description", x.description);
     v.flag("followed", x.followed, false);
   }

@@ -28,6 +28,12 @@ class JsonWriter {
   void name(const char* key, const std::string& x) {
     if (!x.empty()) required_name(key, x);
   }
+  void required_code(const char* key, const std::string& x) {
+    json_[key] = sanitize(x, kMaxName, Lines::code);
+  }
+  void code(const char* key, const std::string& x) {
+    if (!x.empty()) required_code(key, x);
+  }
   void prose(const char* key, const std::string& x) {
     if (!x.empty()) json_[key] = sanitize(x, kMaxProse, Lines::many);
   }
@@ -138,6 +144,8 @@ class JsonReader {
 
   void required_name(const char* key, std::string& x) { text(find(key, true), key, kMaxName, x); }
   void name(const char* key, std::string& x) { text(find(key, false), key, kMaxName, x); }
+  void required_code(const char* key, std::string& x) { required_name(key, x); }
+  void code(const char* key, std::string& x) { name(key, x); }
   void prose(const char* key, std::string& x) { text(find(key, false), key, kMaxProse, x); }
   void required_number(const char* key, std::integral auto& x) {
     if (const Json* json = find(key, true)) integer(*json, key, x);

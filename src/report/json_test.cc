@@ -1,11 +1,14 @@
 #include "report/json.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "base/file.h"
 #include "report/limits.h"
 #include "report/sample_reports.h"
 
@@ -203,6 +206,37 @@ TEST(ClosedLists, NamesGoBothWays) {
   names_are_distinct<StackKind>();
   names_are_distinct<StopReason>();
   names_are_distinct<BugClass>();
+}
+
+template <typename E>
+void expect_schema_lists(const Json& schema, const char* definition) {
+  std::vector<std::string> names;
+  for (const EnumName<E>& entry : enum_names<E>()) names.emplace_back(entry.name);
+  EXPECT_EQ(schema["$defs"][definition]["enum"], Json(names)) << definition;
+}
+
+TEST(ClosedLists, AreThoseOfTheSchema) {
+  const auto text =
+      read_file(std::filesystem::path(CULPRIT_SOURCE_DIR) / "docs/report.schema.json", 1 << 20);
+  ASSERT_TRUE(text.ok());
+  const Json schema = Json::parse(*text);
+  expect_schema_lists<Confidence>(schema, "confidence");
+  expect_schema_lists<HopKind>(schema, "hop_kind");
+  expect_schema_lists<RegionKind>(schema, "region_kind");
+  expect_schema_lists<SourceKind>(schema, "source_kind");
+  expect_schema_lists<StackKind>(schema, "stack_kind");
+  expect_schema_lists<StopReason>(schema, "stop_reason");
+  expect_schema_lists<BugClass>(schema, "bug_class");
+}
+
+TEST(BugClasses, AreInTheDocumentation) {
+  const auto text =
+      read_file(std::filesystem::path(CULPRIT_SOURCE_DIR) / "docs/report-schema.md", 1 << 20);
+  ASSERT_TRUE(text.ok());
+  for (const BugClassInfo& bug : bug_classes()) {
+    EXPECT_NE(text->find(fmt::format("| `{}` | {} |\n", bug.name, bug.title)), std::string::npos)
+        << bug.name;
+  }
 }
 
 TEST(BugClasses, HaveTitlesAndFixes) {

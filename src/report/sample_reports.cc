@@ -105,7 +105,7 @@ Hop hop() {
   h.writer.pc = Address{0x457b63};
   h.writer.instruction = "mov qword ptr [r12-8], r13";
   h.writer.inlined_in = {frame()};
-  h.writer.source_line = "MOVQ R13, -8(R12)";
+  h.writer.source_line = "MOVQ\tR13, -8(R12)";
   h.writer.excerpt = {{1650, "MOVQ (DI), R13"}, {1651, "MOVQ R13, -8(R12)"}};
   h.location = location();
   h.bytes = ValueBytes{4, 4};

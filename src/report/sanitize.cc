@@ -70,8 +70,9 @@ std::string sanitize(std::string_view text, std::size_t limit, Lines lines) {
       fmt::format_to(std::back_inserter(out), "\\x{:02x}", static_cast<unsigned char>(text[at]));
       ++at;
     } else {
-      const bool kept = c.code == '\n' || c.code == '\t' ? lines == Lines::many
-                                                         : c.code >= 0x20 && c.code != 0x7F;
+      const bool kept = c.code == '\n'   ? lines == Lines::many
+                        : c.code == '\t' ? lines != Lines::one
+                                         : c.code >= 0x20 && c.code != 0x7F;
       if (!kept) {
         fmt::format_to(std::back_inserter(out), "\\x{:02x}", c.code);
       } else if (acts_on_reader(c.code)) {

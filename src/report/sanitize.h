@@ -8,8 +8,9 @@
 namespace culprit::report {
 
 /// Which control characters stay as they are.
-enum class Lines : bool {
+enum class Lines {
   one,   ///< none: line feeds and tabs are escaped too
+  code,  ///< tabs stay: a line of source or of disassembly
   many,  ///< line feeds and tabs stay
 };
 

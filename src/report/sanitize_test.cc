@@ -31,6 +31,7 @@ TEST(Sanitize, EscapesControlsAndInvalidBytes) {
 TEST(Sanitize, KeepsLinesOnlyWhereAsked) {
   EXPECT_EQ(sanitize("a\n\tb\r", 100), "a\\x0a\\x09b\\x0d");
   EXPECT_EQ(sanitize("a\n\tb\r", 100, Lines::many), "a\n\tb\\x0d");
+  EXPECT_EQ(sanitize("a\n\tb\r", 100, Lines::code), "a\\x0a\tb\\x0d");
 }
 
 TEST(Sanitize, CutsAtACharacterAndSaysSo) {

@@ -293,17 +293,11 @@ class TextWriter {
     } else if (h.bytes && h.bytes->count < 8) {
       paragraph(body, body + 2, paint(bytes(h).substr(2), Style::faint));
     }
-    if (!w.source_line.empty()) {
-      const std::string source = sanitize(w.source_line, kMaxShownName, Lines::many);
-      const std::size_t start = source.find_first_not_of(" \t\n");
-      if (start != std::string::npos) {
-        std::string shown = source.substr(start);
-        std::replace(shown.begin(), shown.end(), '\t', ' ');
-        std::replace(shown.begin(), shown.end(), '\n', ' ');
-        paragraph(body, body + 4, paint("> " + shown, Style::faint));
-      }
-    } else if (!w.instruction.empty()) {
-      paragraph(body, body + 4, paint("> " + clean(w.instruction), Style::faint));
+    std::string code =
+        sanitize(w.source_line.empty() ? w.instruction : w.source_line, kMaxShownName, Lines::code);
+    std::replace(code.begin(), code.end(), '\t', ' ');
+    if (const std::size_t start = code.find_first_not_of(' '); start != std::string::npos) {
+      paragraph(body, body + 4, paint("> " + code.substr(start), Style::faint));
     }
     paragraph(body, body + 2, what_happened(h));
     if (const std::string from = came_from(h); !from.empty()) paragraph(body, body + 2, from);
