@@ -1,0 +1,3 @@
+module cgocalls
+
+go 1.18
