@@ -299,7 +299,7 @@ class TextWriter {
     if (const std::size_t start = code.find_first_not_of(' '); start != std::string::npos) {
       paragraph(body, body + 4, paint("> " + code.substr(start), Style::faint));
     }
-    paragraph(body, body + 2, what_happened(h));
+    deed(body, h);
     if (const std::string from = came_from(h); !from.empty()) paragraph(body, body + 2, from);
     if (const std::string who = who_and_when(h); !who.empty()) {
       paragraph(body, body + 2, paint(who, Style::faint));
@@ -319,22 +319,33 @@ class TextWriter {
                        std::uint64_t{h.bytes->first} + h.bytes->count - 1);
   }
 
-  std::string what_happened(const Hop& h) const {
-    std::string line = h.summary.empty() ? std::string(verb_of(h)) : clean(h.summary);
-    if (h.value_after && h.kind != HopKind::release && h.kind != HopKind::remap) {
-      line += (h.summary.empty() && h.kind != HopKind::crash_report ? " " : ": ") +
-              paint(to_hex(*h.value_after), Style::strong);
+  // The deed: the summary if the hop has one, with the values and the slot on a line of their own;
+  // else a sentence of all of them.
+  void deed(std::size_t indent, const Hop& h) {
+    const std::size_t hanging = indent + 2;
+    const bool has_value = h.value_after && h.kind != HopKind::release && h.kind != HopKind::remap;
+    const std::string value = has_value ? paint(to_hex(*h.value_after), Style::strong) : "";
+    const bool changed = h.value_before && has_value && *h.value_before != *h.value_after;
+    const std::string slot = h.location ? location(*h.location) : "";
+    const std::string by = h.syscall ? "by " + syscall(*h.syscall) : "";
+    if (!h.summary.empty()) {
+      paragraph(indent, hanging, sanitize(h.summary, kMaxName));
+      std::string line = changed ? to_hex(*h.value_before) + " → " : "";
+      line += value;
+      if (!slot.empty()) line += (line.empty() ? "" : " in ") + slot;
+      if (!by.empty()) line += (line.empty() ? "" : ", ") + by;
+      if (!slot.empty() || !by.empty() || changed) paragraph(indent, hanging, line);
+      return;
     }
-    if (h.location) {
+    std::string line(verb_of(h));
+    if (has_value) line += (h.kind == HopKind::crash_report ? ": " : " ") + value;
+    if (!slot.empty()) {
       const bool read = h.kind == HopKind::load || h.kind == HopKind::crash_report;
-      line += read ? " from " : h.kind == HopKind::stale_bytes ? " in " : " into ";
-      line += location(*h.location);
+      line += (read ? " from " : h.kind == HopKind::stale_bytes ? " in " : " into ") + slot;
     }
-    if (h.value_before && h.value_after && *h.value_before != *h.value_after) {
-      line += fmt::format(", where {} was before", to_hex(*h.value_before));
-    }
-    if (h.syscall) line += ", by " + syscall(*h.syscall);
-    return line;
+    if (changed) line += fmt::format(", where {} was before", to_hex(*h.value_before));
+    if (!by.empty()) line += ", " + by;
+    paragraph(indent, hanging, line);
   }
 
   std::string location(const Location& l) const {
