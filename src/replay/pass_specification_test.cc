@@ -1,0 +1,153 @@
+#include "replay/pass_specification.h"
+
+#include <gtest/gtest.h>
+#include <sys/syscall.h>
+
+namespace culprit::replay {
+namespace {
+
+namespace wire = agent::wire;
+
+constexpr char kTrace[] =
+    "{\n"
+    "  real_time:1.0 global_time:1, event:`SYSCALL: read' (state:ENTERING_SYSCALL) tid:10, "
+    "ticks:0\n"
+    "rax:0xffffffffffffffda rdx:0x8 rsi:0x5000 rdi:0x3 r8:0x0 r9:0x0 r10:0x0 rip:0x1 orig_rax:0x0\n"
+    "}\n{\n"
+    "  real_time:1.1 global_time:2, event:`SYSCALL: read' (state:EXITING_SYSCALL) tid:10, ticks:0\n"
+    "rax:0x8 rdx:0x8 rsi:0x5000 rdi:0x3 r8:0x0 r9:0x0 r10:0x0 rip:0x1 orig_rax:0x0\n"
+    "  { tid:10, addr:0x5000, length:0x8 }\n"
+    "}\n{\n"
+    "  real_time:1.2 global_time:3, event:`SYSCALL: clone' (state:ENTERING_SYSCALL) tid:10, "
+    "ticks:0\n"
+    "rax:0xffffffffffffffda rdx:0x0 rsi:0x0 rdi:0x0 r8:0x0 r9:0x0 r10:0x0 rip:0x1 orig_rax:0x38\n"
+    "  TraceTaskEvent::CLONE tid=11 parent=10 clone_flags=0x3d0f00\n"
+    "}\n";
+
+TraceIndex sample_index() {
+  TraceIndexParser parser;
+  EXPECT_TRUE(parser.feed(kTrace).ok());
+  auto index = parser.finish();
+  EXPECT_TRUE(index.ok());
+  return std::move(*index);
+}
+
+Probe write_probe(std::uint64_t address, std::uint8_t size) {
+  Probe probe;
+  probe.address = Address{address};
+  probe.size = size;
+  return probe;
+}
+
+TEST(PassSpecification, CoversAnyRangeWithOneOrTwoUnits) {
+  const TraceIndex index = sample_index();
+  for (std::uint64_t offset = 0; offset < 8; ++offset) {
+    for (std::uint8_t size = 1; size <= 8; ++size) {
+      PassSpec pass;
+      pass.probes = {write_probe(0x7000 + offset, size)};
+      const auto orders = make_orders(pass, index, 0);
+      ASSERT_TRUE(orders.ok());
+      const auto& units = orders->spec.units;
+      ASSERT_LE(units.size(), 2U);
+      // One unit if the range is naturally aligned.
+      if ((size & (size - 1)) == 0 && offset % size == 0) {
+        EXPECT_EQ(units.size(), 1U);
+      }
+      for (std::uint64_t byte = 0x7000 + offset; byte < 0x7000 + offset + size; ++byte) {
+        int covering = 0;
+        for (const wire::Unit& unit : units) {
+          EXPECT_EQ(unit.address % unit.length, 0U);
+          covering += byte >= unit.address && byte < unit.address + unit.length;
+        }
+        EXPECT_EQ(covering, 1) << offset << "+" << int(size);
+      }
+      EXPECT_EQ(orders->spec.probes[0].units, (1U << units.size()) - 1);
+    }
+  }
+}
+
+TEST(PassSpecification, ProbesAtOnePlaceShareARegister) {
+  const TraceIndex index = sample_index();
+  PassSpec pass;
+  for (int i = 0; i < 6; ++i) {
+    pass.probes.push_back(write_probe(0x7000, 8));
+    pass.probes.back().thread = ThreadId{i};
+  }
+  auto orders = make_orders(pass, index, 0);
+  ASSERT_TRUE(orders.ok());
+  EXPECT_EQ(orders->spec.units.size(), 1U);
+  pass.probes.push_back(write_probe(0x7101, 8));
+  pass.probes.push_back(write_probe(0x7200, 4));
+  ASSERT_TRUE(make_orders(pass, index, 0).ok());
+  pass.probes.push_back(write_probe(0x7300, 1));
+  orders = make_orders(pass, index, 0);
+  ASSERT_FALSE(orders.ok());
+  EXPECT_EQ(orders.error().code, ErrorCode::usage);
+}
+
+TEST(PassSpecification, MarksUseAnEqualProbeOrAddASilentOne) {
+  const TraceIndex index = sample_index();
+  PassSpec pass;
+  pass.probes = {write_probe(0x7000, 8)};
+  pass.probes[0].filter = ValueFilter{5};
+  pass.probes[0].live = true;
+  pass.end.kind = Mark::Kind::probe_hit;
+  pass.end.ordinal = 3;
+  pass.end.probe = pass.probes[0];
+  pass.end.probe.live = false;  // does not change what counts
+  auto orders = make_orders(pass, index, 0);
+  ASSERT_TRUE(orders.ok());
+  EXPECT_EQ(orders->spec.probes.size(), 1U);
+  EXPECT_EQ(orders->spec.end.probe, 0U);
+  pass.end.probe.filter = ValueFilter{6};
+  orders = make_orders(pass, index, 0);
+  ASSERT_TRUE(orders.ok());
+  ASSERT_EQ(orders->spec.probes.size(), 2U);
+  EXPECT_EQ(orders->spec.end.probe, 1U);
+  EXPECT_FALSE(orders->spec.probes[1].report);
+  EXPECT_EQ(orders->spec.units.size(), 1U);
+  pass.end.ordinal = 0;
+  EXPECT_FALSE(make_orders(pass, index, 0).ok());
+}
+
+TEST(PassSpecification, RefusesAddressesThatCannotBeWatched) {
+  const TraceIndex index = sample_index();
+  for (const std::uint64_t address : {std::uint64_t{0}, std::uint64_t{0x7ffffffffffc},
+                                      std::uint64_t{0xffff888000000000}, ~std::uint64_t{0}}) {
+    PassSpec pass;
+    pass.probes = {write_probe(address, 8)};
+    const auto orders = make_orders(pass, index, 0);
+    ASSERT_FALSE(orders.ok()) << address;
+    EXPECT_EQ(orders.error().code, ErrorCode::usage);
+  }
+  PassSpec pass;
+  pass.probes = {write_probe(0x7000, 9)};
+  EXPECT_FALSE(make_orders(pass, index, 0).ok());
+  pass.probes = {write_probe(0x7000, 8)};
+  pass.step.emplace();
+  EXPECT_FALSE(make_orders(pass, index, 0).ok()) << "a window cannot begin at the end";
+}
+
+TEST(PassSpecification, SendsTheKernelWritesAndTasksOfTheTrace) {
+  const TraceIndex index = sample_index();
+  PassSpec pass;
+  pass.probes = {write_probe(0x4ffc, 4), write_probe(0x5004, 4)};
+  pass.end.kind = Mark::Kind::syscall_exit;
+  pass.end.thread = ThreadId{10};
+  pass.end.ordinal = 1;
+  const auto orders = make_orders(pass, index, 0);
+  ASSERT_TRUE(orders.ok());
+  EXPECT_EQ(orders->spec.first_thread, 10);
+  EXPECT_EQ(orders->spec.end.recorded_result, 8);
+  ASSERT_EQ(orders->kernel_writes.size(), 1U);
+  EXPECT_EQ(orders->kernel_writes[0].probes, 2U);
+  EXPECT_EQ(orders->kernel_writes[0].thread, 10);
+  EXPECT_EQ(orders->kernel_writes[0].ordinal, 1U);
+  EXPECT_EQ(orders->kernel_writes[0].number, SYS_read);
+  ASSERT_EQ(orders->clones.size(), 1U);
+  EXPECT_EQ(orders->clones[0].child, 11);
+  EXPECT_TRUE(orders->clones[0].same_process);
+}
+
+}  // namespace
+}  // namespace culprit::replay
