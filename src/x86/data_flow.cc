@@ -251,6 +251,7 @@ class Builder {
     if (!special()) fallback();
     // What the special case did not say about flags is a computation on the inputs.
     add_flags();
+    join_overlaps();
     return std::move(flow_);
   }
 
@@ -409,6 +410,33 @@ class Builder {
     if (std::find(writes.begin(), writes.end(), kFlags) == writes.end()) return;
     if (written_already(kFlags)) return;
     edge(kFlags, is_computation(view_.insn) ? FlowKind::arithmetic : FlowKind::unknown, inputs());
+  }
+
+  // Rare encodings write one register twice (mulx with equal results, Knights Corner's masks): what
+  // remains is not modelled.
+  void join_overlaps() {
+    auto& edges = flow_.edges;
+    for (std::size_t i = 0; i < edges.size(); ++i) {
+      for (std::size_t k = i + 1; k < edges.size();) {
+        auto* r = std::get_if<RegisterBytes>(&edges[i].destination);
+        const auto* s = std::get_if<RegisterBytes>(&edges[k].destination);
+        if (r == nullptr || s == nullptr || !r->overlaps(*s)) {
+          ++k;
+          continue;
+        }
+        const int start = std::min(r->offset, s->offset);
+        const int end = std::max(r->offset + r->size, s->offset + s->size);
+        r->offset = static_cast<std::uint8_t>(start);
+        r->size = static_cast<std::uint8_t>(end - start);
+        edges[i].kind = FlowKind::unknown;
+        edges[i].sources = inputs();
+        edges[i].constant.reset();
+        edges[i].linear_scale = 0;
+        flow_.modelled = false;
+        edges.erase(edges.begin() + static_cast<std::ptrdiff_t>(k));
+        k = i + 1;
+      }
+    }
   }
 
   void rsp_step(std::int64_t delta) { linear(whole(Gpr::rsp), whole(Gpr::rsp), delta); }
@@ -886,7 +914,7 @@ class Builder {
       return true;
     }
     const auto s = place(0);
-    if (!s || bytes(0) != size) {
+    if (!s || bytes(0) != size || size_of(*s) != size) {
       edge(*d, FlowKind::unknown, {});  // a selector
       return true;
     }
