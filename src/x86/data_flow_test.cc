@@ -169,8 +169,7 @@ TEST(DataFlow, Addresses) {
   const DataFlow two = flow_of(lea_two());
   EXPECT_EQ(two.edges.at(0).kind, FlowKind::address);
   EXPECT_EQ(two.edges.at(0).linear_scale, 4);
-  EXPECT_EQ(two.edges.at(0).sources,
-            (std::vector<FlowPlace>{whole(Gpr::rbx), whole(Gpr::rcx)}));
+  EXPECT_EQ(two.edges.at(0).sources, (std::vector<FlowPlace>{whole(Gpr::rbx), whole(Gpr::rcx)}));
   EXPECT_EQ(edge_to(flow_of(add_imm()), whole(Gpr::rbx))->constant, 0x10U);
   EXPECT_EQ(edge_to(flow_of(sub_imm()), whole(Gpr::rbx))->constant, std::uint64_t{0} - 0x10);
   EXPECT_EQ(edge_to(flow_of(sub_self()), whole(Gpr::rax))->kind, FlowKind::zero);
@@ -182,9 +181,9 @@ TEST(DataFlow, Addresses) {
 
 TEST(DataFlow, OddOnes) {
   EXPECT_EQ(edge_to(flow_of(call_near()), MemoryBytes{0, 0, 8})->constant, 0x40'1005U);
-  EXPECT_EQ(edge_to(flow_of(move_selector()), RegisterBytes{RegisterClass::segment_base, 0, 0, 8})
-                ->kind,
-            FlowKind::arithmetic);
+  EXPECT_EQ(
+      edge_to(flow_of(move_selector()), RegisterBytes{RegisterClass::segment_base, 0, 0, 8})->kind,
+      FlowKind::arithmetic);
   EXPECT_EQ(edge_to(flow_of(direct_store()), MemoryBytes{1, 0, 64})->sources.at(0),
             FlowPlace(MemoryBytes{0, 0, 64}));
   EXPECT_FALSE(flow_of(enter_nested()).modelled);

@@ -79,9 +79,10 @@ TEST(FindWriter, WithoutAFunctionStartEveryFitIsACandidate) {
   EXPECT_EQ(off[0].instruction.address, kStart + end_of(two_stores(), 1));
 }
 
-SNIPPET(self_changing,
-        "push rax\n pop qword ptr [rcx]\n xadd [rdx], rdx\n mov [rax], rbx\n stosq\n xchg [rsi], rsi\n"
-        "enter 32, 0\n movsb")
+SNIPPET(
+    self_changing,
+    "push rax\n pop qword ptr [rcx]\n xadd [rdx], rdx\n mov [rax], rbx\n stosq\n xchg [rsi], rsi\n"
+    "enter 32, 0\n movsb")
 
 TEST(FindWriter, AddressesAreUndone) {
   const Memory memory(self_changing());

@@ -46,11 +46,11 @@ TEST(RandomBytes, DecodeAndDataFlowKeepTheirPromises) {
   std::mt19937_64 random(1);
   std::size_t decoded = 0;
   // Prefixes and escapes that random bytes would hardly hit together.
-  const std::vector<std::vector<unsigned>> starts = {{},     {0x0f},       {0x66, 0x0f}, {0xf3, 0x0f},
-                                                     {0xf2, 0x0f}, {0x48},       {0xf3},       {0x67},
-                                                     {0xf0},       {0xc5},       {0xc4},       {0x62},
-                                                     {0x48, 0x0f}, {0x0f, 0x38}, {0x66, 0x0f, 0x3a},
-                                                     {0xd9},       {0x8f},       {0x66}};
+  const std::vector<std::vector<unsigned>> starts = {
+      {},     {0x0f}, {0x66, 0x0f}, {0xf3, 0x0f}, {0xf2, 0x0f},
+      {0x48}, {0xf3}, {0x67},       {0xf0},       {0xc5},
+      {0xc4}, {0x62}, {0x48, 0x0f}, {0x0f, 0x38}, {0x66, 0x0f, 0x3a},
+      {0xd9}, {0x8f}, {0x66}};
   for (int round = 0; round < 300'000; ++round) {
     std::array<std::byte, 16> bytes;
     for (auto& b : bytes) b = static_cast<std::byte>(random());

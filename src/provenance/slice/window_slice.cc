@@ -27,6 +27,8 @@ constexpr std::uint64_t kMaxFollowedInput = 64;
 // A signal frame is the saved context and the vector state (Linux, arch/x86/kernel/signal.c): with
 // AVX-512 less than 4 KiB.
 constexpr std::uint64_t kSignalFrame = 4096;
+// A stack pointer that went up by less than this is on the same stack: steps are missing there.
+constexpr std::uint64_t kFarAway = std::uint64_t{1} << 20;
 constexpr std::uint64_t kDirectionFlag = 1U << 10;
 
 bool looks_like_pointer(std::uint64_t value) {
@@ -585,19 +587,16 @@ class WindowTrace {
     if (follows) return;
     doubts_.push_back(i);
     if (instruction.category == x86::Category::system_call) return;
-    // The kernel may just have written a signal frame at the new stack pointer.
+    // The kernel may just have written a signal frame at the new stack pointer: below the old one,
+    // or on another stack.
+    const std::uint64_t down = before.sp().value - then.sp().value;
+    const bool same_stack = down < 4 * kSignalFrame;
+    const bool back_up = std::uint64_t{0} - down < kFarAway;
+    if (down == 0 || (!same_stack && back_up)) return;
     taken_.clear();
-    live_.take({then.sp().value, kSignalFrame, true}, taken_);
-    for (Fragment& f : taken_) {
-      const bool above_old_stack = f.spot.position >= before.sp().value &&
-                                   then.sp().value < before.sp().value &&
-                                   before.sp().value - then.sp().value < 4 * kSignalFrame;
-      if (above_old_stack) {
-        live_.add(f);
-      } else {
-        finish(f, OriginKind::inconsistent, f.since);
-      }
-    }
+    live_.take({then.sp().value, same_stack ? std::min(down, kSignalFrame) : kSignalFrame, true},
+               taken_);
+    for (const Fragment& f : taken_) finish(f, OriginKind::inconsistent, f.since);
   }
 
   // Marks what may have been changed unseen between the step that read the bytes and now.

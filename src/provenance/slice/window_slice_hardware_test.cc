@@ -313,12 +313,13 @@ struct Variant {
   CopyFunction offset;
 };
 
-#define COPY_FUNCTIONS(X, V)                                                                     \
-  X(V, struct3)                                                                                  \
-  X(V, struct16) X(V, struct24) X(V, struct40) X(V, struct72) X(V, struct136) X(V, through_call) \
-      X(V, fetch) X(V, memcpy) X(V, memmove) X(V, memcpy32) X(V, byte_loop) X(V, word_loop)      \
-          X(V, reverse) X(V, swap_pairs) X(V, select) X(V, spill) X(V, sort) X(V, recursion)     \
-              X(V, exchange) X(V, compare_exchange)
+#define COPY_FUNCTIONS(X, V)                                                                  \
+  X(V, struct3)                                                                               \
+  X(V, struct16)                                                                              \
+  X(V, struct24) X(V, struct40) X(V, struct72) X(V, struct136) X(V, through_call) X(V, fetch) \
+      X(V, memcpy) X(V, memmove) X(V, memcpy32) X(V, byte_loop) X(V, word_loop) X(V, reverse) \
+          X(V, swap_pairs) X(V, select) X(V, spill) X(V, sort) X(V, recursion) X(V, exchange) \
+              X(V, compare_exchange)
 #define OTHER_FUNCTIONS(X, V) X(V, xor_swap) X(V, untag) X(V, offset)
 #define DECLARE(V, f) void V##_##f(void*, const void*, long);
 #define ENTRY(V, f) {#f, V##_##f},
@@ -327,10 +328,11 @@ struct Variant {
 
 extern "C" {
 COPY_FUNCTIONS(DECLARE, O0)
-OTHER_FUNCTIONS(DECLARE, O0) COPY_FUNCTIONS(DECLARE, O1) OTHER_FUNCTIONS(DECLARE, O1)
-    COPY_FUNCTIONS(DECLARE, O2) OTHER_FUNCTIONS(DECLARE, O2) COPY_FUNCTIONS(DECLARE, O3)
-        OTHER_FUNCTIONS(DECLARE, O3) COPY_FUNCTIONS(DECLARE, Os) OTHER_FUNCTIONS(DECLARE, Os)
-            COPY_FUNCTIONS(DECLARE, O3avx2) OTHER_FUNCTIONS(DECLARE, O3avx2)
+OTHER_FUNCTIONS(DECLARE, O0)
+COPY_FUNCTIONS(DECLARE, O1) OTHER_FUNCTIONS(DECLARE, O1) COPY_FUNCTIONS(DECLARE, O2)
+    OTHER_FUNCTIONS(DECLARE, O2) COPY_FUNCTIONS(DECLARE, O3) OTHER_FUNCTIONS(DECLARE, O3)
+        COPY_FUNCTIONS(DECLARE, Os) OTHER_FUNCTIONS(DECLARE, Os) COPY_FUNCTIONS(DECLARE, O3avx2)
+            OTHER_FUNCTIONS(DECLARE, O3avx2)
 }
 
 std::vector<Variant> variants() {
