@@ -281,11 +281,13 @@ bool TraceIndexParser::register_line(std::string_view text) {
   }
   FrameRegisters registers;
   std::uint64_t original = ~std::uint64_t{0};
-  // "name:0xvalue name:0xvalue ...", the general registers first.
+  // "name:0xvalue name:0xvalue ...", the general registers first, then perhaps the wider ones of the FPU
+  // (st0:, ..., ymm15:).
   for (int field = 0; field < 40 && !text.empty(); ++field) {
     const std::size_t colon = text.find(':');
     if (colon == std::string_view::npos) break;
     const std::string_view name = text.substr(0, colon);
+    if (name == "st0") break;
     text.remove_prefix(colon + 1);
     std::uint64_t value = 0;
     if (!take_number(text, value)) return false;
