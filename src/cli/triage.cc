@@ -78,7 +78,6 @@ std::string shell_quoted(const std::string& word) {
 }  // namespace
 
 Result<report::Report> triage(const TriageRequest& request, Progress& progress) {
-  const auto started = std::chrono::steady_clock::now();
   CULPRIT_ASSIGN(const recorder::TraceInfo info, recorder::examine_trace(request.trace));
   CULPRIT_ASSIGN(const recorder::RrProgram rr, recorder::find_rr());
   CULPRIT_ASSIGN(const recorder::Engine engine, engine_for(info));
@@ -141,9 +140,6 @@ Result<report::Report> triage(const TriageRequest& request, Progress& progress) 
   }
   verdict::judge(report);
   report.stats.peak_memory_bytes = peak_memory();
-  report.stats.phases.push_back(
-      {"total", std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - started)
-                    .count()});
   progress.pause();
   return report;
 }

@@ -403,6 +403,7 @@ void Chain::no_writer(const LastWriter& found) {
 
 bool Chain::step() {
   const Link link = *link_;
+  if (!link.place.no_debug_info.empty()) image_->warn(link.place.no_debug_info);
   begin_phase(fmt::format("finding the last writer of {}", name_of(link.place.location)));
   auto found = find_last_writer(replay_, *image_, link.slot, link.before, link.place.activation,
                                 remaining(), report_.stats);

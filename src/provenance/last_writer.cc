@@ -1,5 +1,7 @@
 #include "provenance/last_writer.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 #include <vector>
@@ -189,6 +191,12 @@ SourcePlace describe_source(const ProcessImage& image, const Moment& moment, Add
   place.name = short_name(image, moment, address, memory);
   if (const auto i = moment.frame_of(address)) {
     const WalkFrame& frame = moment.frames[*i];
+    if (!frame.code.has_debug_info) {
+      place.no_debug_info = fmt::format(
+          "no debug info for {} in {}: {}", frame.code.best_name(),
+          frame.code.module != nullptr ? frame.code.module->path : "unknown code",
+          frame.code.no_debug_info);
+    }
     if (frame.frame.cfa && frame.code.entry) {
       place.activation = Activation{frame.code.entry, *frame.frame.cfa, moment.position.thread};
     }

@@ -38,6 +38,7 @@ struct SourcePlace {
   report::Location location;
   std::string name;                      ///< what the reading code calls it: "gp.stack.lo"
   std::optional<Activation> activation;  ///< if the slot lies in a stack frame of that moment
+  std::string no_debug_info;             ///< why that frame's variables have no names; empty: they do
 };
 
 /// One write of the slot, examined while the replay stood at it.

@@ -55,8 +55,16 @@ std::optional<binary::Frame> GoStackWalk::cross_callback(const binary::UnwindSte
   const binary::Frame native = binary::Unwinder::resume_at(
       step.callee.pc, callback_sp_, std::nullopt, binary::PcKind::return_address);
   callback_sp_ = Address{memory_.read_u64(callback_sp_).value_or(0)};
-  // crosscall2's frame: the caller of cgocallback on the C side.
-  return unwinder_.step(native, memory_).caller;
+  // crosscall2's frame: the caller of cgocallback on the C side. Go's CFI tells no saved registers, but
+  // cgocallback keeps its caller's rbp just below the return address (cmd/internal/obj/x86/obj6.go:
+  // every function with a frame does), and crosscall2, which has none, leaves the C code's rbp alone.
+  binary::UnwindStep native_step = unwinder_.step(native, memory_);
+  if (native_step.caller && native_step.callee.cfa) {
+    if (const auto bp = memory_.read_u64(*native_step.callee.cfa - 16)) {
+      native_step.caller->registers.set(Gpr::rbp, *bp);
+    }
+  }
+  return native_step.caller;
 }
 
 std::optional<binary::Frame> GoStackWalk::cross_sigreturn(const binary::Frame& frame) const {
