@@ -44,6 +44,7 @@ std::string encode(const AgentConfig& config) {
   out += config.mode == AgentConfig::Mode::record ? "record" : "replay";
   out += ";report=" + std::to_string(config.report_fd);
   out += ";control=" + std::to_string(config.control_fd);
+  out += ";library=" + std::to_string(config.library_fd);
   out += ";hold_ms=" + std::to_string(config.hold_ms);
   out += ";starve_ms=" + std::to_string(config.starve_ms);
   if (config.user_preload) out += ";preload=" + to_hex(*config.user_preload);
@@ -77,6 +78,8 @@ std::optional<AgentConfig> decode(std::string_view text) {
       good = parse_number(value, config.report_fd);
     } else if (key == "control") {
       good = parse_number(value, config.control_fd);
+    } else if (key == "library") {
+      good = parse_number(value, config.library_fd);
     } else if (key == "hold_ms") {
       good = parse_number(value, config.hold_ms);
     } else if (key == "starve_ms") {

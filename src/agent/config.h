@@ -25,6 +25,7 @@ struct AgentConfig {
   Mode mode = Mode::replay;
   int report_fd = -1;   ///< record: the agent writes lines here, see report.h
   int control_fd = -1;  ///< replay: the socket of the pass engine
+  int library_fd = -1;  ///< the agent's own file, if it was loaded through /proc/self/fd
   std::uint32_t hold_ms = 3000;    ///< a signal held for longer ends the recording
   std::uint32_t starve_ms = 5000;  ///< a task that keeps others from running for longer ends it
   std::optional<std::string> user_preload;  ///< the user's own LD_PRELOAD

@@ -10,6 +10,7 @@ TEST(AgentConfig, SurvivesEncoding) {
   in.mode = AgentConfig::Mode::record;
   in.report_fd = 7;
   in.control_fd = 12;
+  in.library_fd = 9;
   in.hold_ms = 100;
   in.starve_ms = 60'000;
   in.user_preload = std::string("/a b;c=d:\xff\n");
@@ -19,6 +20,7 @@ TEST(AgentConfig, SurvivesEncoding) {
   EXPECT_EQ(out->mode, in.mode);
   EXPECT_EQ(out->report_fd, 7);
   EXPECT_EQ(out->control_fd, 12);
+  EXPECT_EQ(out->library_fd, 9);
   EXPECT_EQ(out->hold_ms, 100u);
   EXPECT_EQ(out->starve_ms, 60'000u);
   EXPECT_EQ(out->user_preload, in.user_preload);

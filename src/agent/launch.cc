@@ -1,8 +1,12 @@
 #include "agent/launch.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 
+#include <string>
 #include <system_error>
+
+#include "base/file_descriptor.h"
 
 #ifndef CULPRIT_INSTALL_AGENT_RELATIVE
 #define CULPRIT_INSTALL_AGENT_RELATIVE "../lib/culprit"
@@ -35,10 +39,18 @@ Result<fs::path> find_agent() {
 void preload_agent(ProcessOptions& options, const fs::path& agent, AgentConfig config) {
   if (const char* own = ::getenv("LD_PRELOAD"); own != nullptr) config.user_preload = own;
   if (const char* own = ::getenv(config_variable); own != nullptr) config.user_config = own;
-  for (const int fd : {config.report_fd, config.control_fd}) {
+  std::string preload = agent.string();
+  if (preload.find_first_of(" :") != std::string::npos) {
+    // Both characters separate names in LD_PRELOAD, and nothing quotes them (ld.so(8)). One
+    // descriptor for the life of this process; the agent closes its copy.
+    static const FileDescriptor library(::open(agent.c_str(), O_RDONLY | O_CLOEXEC));
+    config.library_fd = library.get();
+    preload = "/proc/self/fd/" + std::to_string(library.get());
+  }
+  for (const int fd : {config.report_fd, config.control_fd, config.library_fd}) {
     if (fd >= 0) options.keep_fds.push_back(fd);
   }
-  options.set_environment.emplace_back("LD_PRELOAD", agent.string());
+  options.set_environment.emplace_back("LD_PRELOAD", preload);
   options.set_environment.emplace_back(config_variable, encode(config));
 }
 

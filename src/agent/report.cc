@@ -46,12 +46,13 @@ void report_statistics() {
   if (n > 0) report_line(std::string_view(line, static_cast<std::size_t>(n)));
 }
 
-void refuse(std::string_view why, void (*kill_tasks)()) {
+void refuse(Refusal kind, std::string_view why, void (*kill_tasks)()) {
   static std::atomic_flag refused = ATOMIC_FLAG_INIT;
   if (!refused.test_and_set()) {
     char line[900];
-    const int n =
-        snprintf(line, sizeof line, "refused %.*s", static_cast<int>(why.size()), why.data());
+    const char* name = kind == Refusal::hold ? "hold" : kind == Refusal::starve ? "starve" : "other";
+    const int n = snprintf(line, sizeof line, "refused %s %.*s", name, static_cast<int>(why.size()),
+                           why.data());
     const std::string_view text(line, n > 0 ? static_cast<std::size_t>(n) : 0);
     write_line(g_report_fd.load() >= 0 ? g_report_fd.load() : STDERR_FILENO, text);
     if (kill_tasks != nullptr) kill_tasks();

@@ -1,10 +1,10 @@
 // What the agent tells the recorder, as lines of text on an inherited descriptor:
 //
 //   ready
-//   refused <one line for the user>
+//   refused <kind> <one line for the user>
 //   stats held=<n> released=<n> dropped=<n> interrupts=<n> killed=<n>
 //
-// The last "stats" line counts. After "refused" rr is gone.
+// The last "stats" line counts. After "refused" rr is gone; the kinds are those of Refusal.
 #pragma once
 
 #include <atomic>
@@ -28,8 +28,14 @@ void open_report(int fd);
 void report_line(std::string_view line);
 void report_statistics();
 
+enum class Refusal : unsigned char {
+  hold,    ///< a signal waited too long
+  starve,  ///< a thread kept the others from running; another run may be luckier
+  other,
+};
+
 /// Ends the recording: reports `why`, kills the tasks (`kill_tasks` does what it can; the kernel does
 /// the rest, since rr sets PTRACE_O_EXITKILL) and this process. Callable from any thread.
-[[noreturn]] void refuse(std::string_view why, void (*kill_tasks)());
+[[noreturn]] void refuse(Refusal kind, std::string_view why, void (*kill_tasks)());
 
 }  // namespace culprit::agent

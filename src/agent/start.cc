@@ -77,6 +77,9 @@ void set_or_unset(const char* name, const std::optional<std::string>& value) {
     set_or_unset("LD_PRELOAD", other_preloads(preload != nullptr ? preload : ""));
   }
 
+  // Mapped by now; the recorded program must not inherit it.
+  if (config->library_fd > 2) kernel_call(SYS_close, config->library_fd);
+
   if (config->mode == AgentConfig::Mode::record) {
     open_report(config->report_fd);
     report_line("ready");

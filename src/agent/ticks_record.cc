@@ -202,7 +202,7 @@ bool RecordFilter::on_signal(pid_t tid, Task& task, int signal) {
                "more than %zu real-time signals reached thread %d while it computes without system "
                "calls",
                HeldSignals::limit, tid);
-      refuse(why, kill_known_tasks);
+      refuse(Refusal::hold, why, kill_known_tasks);
     }
     case HeldSignals::Added::queued:
       ++g_statistics.held;
@@ -246,7 +246,7 @@ void RecordFilter::release(pid_t tid, Task& task) {
                    : kernel_call(SYS_rt_tgsigqueueinfo, task.group, tid, info.si_signo,
                                  to_register(&carrier));
     if (error == -EAGAIN && info.si_signo >= SIGRTMIN) {
-      refuse("the kernel's queue of real-time signals is full", kill_known_tasks);
+      refuse(Refusal::other, "the kernel's queue of real-time signals is full", kill_known_tasks);
     }
     if (error != 0) continue;  // the task is dying
     // A standard signal that was pending already has swallowed ours, then the older entry is dead.

@@ -133,7 +133,7 @@ void examine(RunningSlot& slot, Stretch& stretch, std::int64_t time) {
              "%s reached thread %d while it computes without system calls, and has waited for more "
              "than %u ms; without hardware counters it cannot be replayed at that place",
              name, tid, g_limits.hold_ms);
-    refuse(why, kill_known_tasks);
+    refuse(Refusal::hold, why, kill_known_tasks);
   }
   if (over(since, g_limits.starve_ms)) {
     const pid_t other = find_runnable_other(tid);
@@ -142,7 +142,7 @@ void examine(RunningSlot& slot, Stretch& stretch, std::int64_t time) {
              "thread %d computes or spins for more than %u ms without system calls while thread %d "
              "could run; without hardware counters threads are switched at system calls only",
              tid, g_limits.starve_ms, other);
-    refuse(why, kill_known_tasks);
+    refuse(Refusal::starve, why, kill_known_tasks);
   }
 }
 
@@ -176,7 +176,7 @@ void start_watchdog(WatchdogLimits limits) {
   pthread_attr_destroy(&attributes);
   pthread_sigmask(SIG_SETMASK, &old, nullptr);
   // Without the watchdog a recording might hang: better none at all.
-  if (error != 0) refuse("cannot start the watchdog thread", nullptr);
+  if (error != 0) refuse(Refusal::other, "cannot start the watchdog thread", nullptr);
 }
 
 void watch_running(pid_t tid) {
@@ -210,7 +210,7 @@ void watch_add_task(pid_t tid) {
     if (there == tid) return;
     if (there == 0 && free == count) free = i;
   }
-  if (free >= max_tasks) refuse("more than 8192 threads at a time", kill_known_tasks);
+  if (free >= max_tasks) refuse(Refusal::other, "more than 8192 threads at a time", kill_known_tasks);
   g_tasks[free].store(tid, std::memory_order_relaxed);
   if (free == count) g_task_count.store(count + 1, std::memory_order_release);
 }

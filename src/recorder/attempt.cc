@@ -47,7 +47,11 @@ class ReportReader {
   void take(const std::string& line, Attempt& attempt) {
     constexpr std::string_view refused = "refused ";
     if (line == "ready") ready_ = true;
-    if (line.starts_with(refused) && !attempt.refused) attempt.refused = line.substr(refused.size());
+    if (line.starts_with(refused) && !attempt.refused) {
+      const std::size_t kind_end = line.find(' ', refused.size());
+      attempt.starved = line.compare(refused.size(), kind_end - refused.size(), "starve") == 0;
+      attempt.refused = kind_end == std::string::npos ? "" : line.substr(kind_end + 1);
+    }
     TicksStatistics t;
     if (::sscanf(line.c_str(), "stats held=%lu released=%lu dropped=%lu interrupts=%lu killed=%lu",
                  &t.held, &t.released, &t.dropped, &t.interrupts, &t.killed) == 5) {
@@ -84,7 +88,7 @@ void stop_program(Process& rr, int first_signal) {
 }  // namespace
 
 Result<Attempt> run_attempt(const RecordOptions& options, const RrProgram& rr, Engine engine,
-                            const fs::path& trace, int stdin_fd, Progress& progress) {
+                            const fs::path& trace, int stdin_fd, milliseconds starve_limit, Progress& progress) {
   ProcessOptions child;
   child.argv = {rr.path, "record"};
   if (engine == Engine::software) {
@@ -118,7 +122,7 @@ Result<Attempt> run_attempt(const RecordOptions& options, const RrProgram& rr, E
     config.mode = agent::AgentConfig::Mode::record;
     config.report_fd = report_write.get();
     config.hold_ms = static_cast<std::uint32_t>(options.hold_limit.count());
-    config.starve_ms = static_cast<std::uint32_t>(options.starve_limit.count());
+    config.starve_ms = static_cast<std::uint32_t>(starve_limit.count());
     agent::preload_agent(child, agent, config);
   }
 

@@ -23,6 +23,9 @@ namespace {
 /// Less than this is not enough for the smallest trace.
 constexpr std::uint64_t least_free_space = std::uint64_t{1} << 20;
 
+/// How long a thread may keep the others from running in a run that can still be made again.
+constexpr std::chrono::milliseconds patience_if_retrying{2000};
+
 /// The directory that a trace will be written to. rr must create it itself.
 class TraceDirectory {
  public:
@@ -91,16 +94,19 @@ class Input {
       return in;
     }
     in.fd_ = STDIN_FILENO;
-    if (attempts <= 1 || ::isatty(STDIN_FILENO) != 0) return in;
     if (S_ISREG(info.st_mode)) {
       in.start_ = ::lseek(STDIN_FILENO, 0, SEEK_CUR);
-    } else if (S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode)) {
+    } else if (S_ISCHR(info.st_mode) && ::isatty(STDIN_FILENO) == 0) {
+      in.start_ = 0;  // /dev/null and its like
+    } else if (attempts > 1 && (S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode))) {
       CULPRIT_TRY(in.spool());
     }
     return in;
   }
 
   int fd() const { return fd_; }
+  /// Can another run get the same input?
+  bool repeatable() const { return own_ || start_ >= 0; }
   void rewind() const {
     if (start_ >= 0) ::lseek(fd_, start_, SEEK_SET);
   }
@@ -238,6 +244,7 @@ Result<RecordOutcome> record(const RecordOptions& options, Progress& progress) {
   Attempt attempt;
   std::string failure;
   unsigned made = 0;
+  unsigned refusals_left = input.repeatable() ? options.refusal_retries : 0;
   while (failure.empty() && made < attempts) {
     ++made;
     const std::string name =
@@ -249,12 +256,22 @@ Result<RecordOutcome> record(const RecordOptions& options, Progress& progress) {
       progress.phase(name);
     }
     input.rewind();
-    auto run = run_attempt(options, rr, engine, directory.path(), input.fd(), progress);
+    auto run = run_attempt(options, rr, engine, directory.path(), input.fd(),
+                           refusals_left > 0 ? std::min(options.starve_limit, patience_if_retrying)
+                                             : options.starve_limit,
+                           progress);
     if (!run.ok()) {
       directory.give_up();
       return run.error();
     }
     attempt = std::move(run).value();
+    if (attempt.starved && refusals_left > 0) {
+      --refusals_left;
+      --made;
+      directory.discard();
+      progress.note("refused: " + *attempt.refused + "; recording again");
+      continue;
+    }
     if (attempt.refused || (!attempt.complete && !attempt.interrupted)) {
       // Counters that open may still not be the ones that rr needs.
       if (engine == Engine::hardware && !options.engine && agent::find_agent().ok() &&

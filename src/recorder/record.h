@@ -46,6 +46,10 @@ struct RecordOptions {
   /// Software ticks: see agent/config.h.
   std::chrono::milliseconds hold_limit{3000};
   std::chrono::milliseconds starve_limit{5000};
+  /// Software ticks: a run that was refused because a thread kept the others from running is made
+  /// again so many times, since whether threads meet in a spin is often chance (Go's Gosched loops
+  /// while another thread sweeps). All but the last of them wait for at most 2 s.
+  unsigned refusal_retries = 2;
 };
 
 /// What the agent counted (software ticks).

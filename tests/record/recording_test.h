@@ -1,13 +1,16 @@
 // What the end-to-end tests of the recorder share.
 #pragma once
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <optional>
 #include <string>
 
 #include "base/file.h"
+#include "base/file_descriptor.h"
 #include "recorder/engine_probe.h"
 #include "recorder/record.h"
 
@@ -24,6 +27,9 @@ class RecordingTest : public testing::Test {
     if (!machine.software_events.usable) {
       GTEST_SKIP() << "perf_event_open: " << machine.software_events.detail;
     }
+    // Whatever runs the tests may give them a pipe, which cannot be read twice.
+    const FileDescriptor null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    ASSERT_EQ(::dup2(null.get(), STDIN_FILENO), STDIN_FILENO);
     auto directory = TemporaryDirectory::create("culprit-record-test-");
     ASSERT_TRUE(directory.ok()) << directory.error().message;
     directory_.emplace(std::move(directory).value());
