@@ -202,6 +202,7 @@ class GoReader {
 
   // The anchor in `text` and its offset.
   static std::optional<std::pair<const Anchor*, std::size_t>> find_anchor(std::string_view text) {
+    if (text.size() < 4) return std::nullopt;  // shorter than any phrase
     std::string_view head = text;
     // "\tpanic: " is a panic during a panic; blanks come from quoting, too.
     const std::size_t blank = std::min(head.find_first_not_of(" \t>"), head.size());
