@@ -52,6 +52,7 @@ class Chain {
                                  std::uint64_t value);
   void resolve_origin(WriterHit& writer, ResolvedSource& resolved, const Slot& slot);
   void no_writer(const LastWriter& found);
+  void born(const ValueSource& source, const binary::CodeLocation& writer, std::uint64_t value);
   void stop(report::StopReason reason, std::string detail = {});
   void stop(const Error& error);
   void begin_phase(std::string name);
@@ -289,6 +290,15 @@ Status Chain::find_first_link() {
     }
     switch (source.kind) {
       case ValueSource::Kind::immediate:
+      case ValueSource::Kind::zero:
+      case ValueSource::Kind::address:
+      case ValueSource::Kind::system_call:
+        born(source, scene_.moment.frames.front().code, value);
+        break;
+      default: break;
+    }
+    switch (source.kind) {
+      case ValueSource::Kind::immediate:
       case ValueSource::Kind::zero: stop(report::StopReason::constant, source.instruction); break;
       case ValueSource::Kind::address: stop(report::StopReason::origin_found, source.instruction); break;
       case ValueSource::Kind::arithmetic: stop(report::StopReason::arithmetic, source.note); break;
@@ -360,6 +370,13 @@ void Chain::resolve_origin(WriterHit& writer, ResolvedSource& resolved, const Sl
   }
 }
 
+/// A value that was made in other code than that which stored or used it has its birth place named.
+void Chain::born(const ValueSource& source, const binary::CodeLocation& writer,
+                 std::uint64_t value) {
+  if (!source.pc || writer.function.contains(source.pc)) return;
+  report_.hops.push_back(origin_hop(*image_, source, value, report_.hops.back()));
+}
+
 /// No write of the value was seen: what was there before the first instruction, or before the mapping?
 void Chain::no_writer(const LastWriter& found) {
   const Link& link = *link_;
@@ -419,6 +436,26 @@ bool Chain::step() {
   ResolvedSource resolved{writer.source, writer.source_place};
   const bool stale = found->older_than_owner.value_or(false);
 
+  // The compiler knows every variable of the owner's frame, and none of them is at the slot: whoever read
+  // it came through a pointer into a frame that has ended, whose place another one has taken.
+  const auto& owner = link.place.location.owner;
+  const bool dangling = stale && link.place.no_debug_info.empty() && owner &&
+                        owner->variable.empty() && !writer.hit.kernel;
+  if (dangling) {
+    report_.hops.push_back(
+        writer_hop(*image_, writer, link.slot, resolved.source, resolved.place, style_));
+    report::Hop& hop = report_.hops.back();
+    if (hop.location && hop.location->owner) {
+      report::LifeEvent died;
+      if (found->entered) died.position = report_position(*image_, *found->entered, nullptr);
+      died.description = fmt::format("frame of {} had ended when {} was entered",
+                                     hop.location->owner->function, owner->function);
+      hop.location->owner->life.died = std::move(died);
+      hop.location->owner->life.alive_at_write = true;
+    }
+    stop(report::StopReason::origin_found, "the slot is in a stack frame that had ended");
+    return false;
+  }
   if (stale) {
     report_.hops.push_back(
         stale_hop(*image_, link.slot, link.place, *found, report_.hops.back(), style_));
@@ -484,12 +521,15 @@ bool Chain::step() {
       return false;
     case ValueSource::Kind::immediate:
     case ValueSource::Kind::zero:
+      born(source, writer.code, link.slot.value);
       stop(report::StopReason::constant, source.instruction);
       return false;
     case ValueSource::Kind::address:
+      born(source, writer.code, link.slot.value);
       stop(report::StopReason::origin_found, "the value is an address taken here");
       return false;
     case ValueSource::Kind::system_call:
+      born(source, writer.code, link.slot.value);
       stop(report::StopReason::kernel_input, source.instruction);
       return false;
     case ValueSource::Kind::load:

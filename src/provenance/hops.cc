@@ -229,6 +229,23 @@ report::Hop writer_hop(const ProcessImage& image, const WriterHit& writer, const
   return hop;
 }
 
+report::Hop origin_hop(const ProcessImage& image, const ValueSource& source, std::uint64_t value,
+                       const report::Hop& writer) {
+  report::Hop hop;
+  hop.kind = report::HopKind::origin;
+  hop.position = writer.position;
+  hop.position.probe.reset();
+  hop.writer = report_writer(image, image.symbols().locate(source.pc), nullptr);
+  hop.writer.instruction = source.instruction;
+  hop.value_after = value;
+  hop.source = report_source(source, std::nullopt, value);
+  hop.confidence = from(source.certainty);
+  hop.summary = fmt::format("{} made the value {} ({})", display(hop.writer), to_hex(value),
+                            source_words(source, std::nullopt));
+  hop.note = "found by slicing back over the executed instructions";
+  return hop;
+}
+
 report::Hop stale_hop(const ProcessImage& image, const Slot& slot, const SourcePlace& place,
                       const LastWriter& found, const report::Hop& reader,
                       const RevisitStyle& style) {

@@ -34,6 +34,10 @@ struct RevisitStyle {
                                     const SourcePlace& place, const LastWriter& found,
                                     const report::Hop& reader, const RevisitStyle& style);
 
+/// Where a value was born, when that is in other code than its writer's (a callee that returned it).
+[[nodiscard]] report::Hop origin_hop(const ProcessImage& image, const ValueSource& source,
+                                     std::uint64_t value, const report::Hop& writer);
+
 /// The value's source in the report's words.
 [[nodiscard]] report::Source report_source(const ValueSource& source,
                                            const std::optional<SourcePlace>& place,

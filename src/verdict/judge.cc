@@ -144,9 +144,29 @@ bool uninitialised_stack(Report& report) {
   return true;
 }
 
+/// A slot read through a pointer into a stack frame that had ended before.
+bool dangling_stack_pointer(Report& report) {
+  const Hop* origin = last_writer(report);
+  if (origin == nullptr || origin->kind != HopKind::store || !origin->location ||
+      !origin->location->owner || !origin->location->owner->life.died) {
+    return false;
+  }
+  Verdict& v = report.verdict;
+  v.bug_class = BugClass::use_after_return;
+  v.explanation = fmt::format(
+      "The bytes that were read belong to no variable of a living frame: they were written by {} into "
+      "its own frame, which had ended. The pointer that led there outlived the local that it pointed "
+      "to.",
+      writer_name(origin->writer));
+  v.evidence = {origin->index};
+  v.confidence = Confidence::likely;
+  v.cause = site_of_writer(report.hops.front().writer);
+  return true;
+}
+
 /// A null pointer that some code stored or passed.
 bool null_dereference(Report& report) {
-  if (!report.suspect || report.suspect->value >= 4096 || !report.crash.fault_address) return false;
+  if (!report.suspect || report.suspect->value != 0 || !report.crash.fault_address) return false;
   Verdict& v = report.verdict;
   const Hop* origin = last_writer(report);
   v.bug_class = BugClass::null_dereference;
@@ -226,8 +246,8 @@ bool open_end(Report& report) {
 }  // namespace
 
 void judge(Report& report) {
-  constexpr std::array kRules = {uninitialised_stack, from_kernel, replaced,
-                                 null_dereference,    constant,    open_end};
+  constexpr std::array kRules = {uninitialised_stack, dangling_stack_pointer, from_kernel, replaced,
+                                 null_dereference,    constant,               open_end};
   for (const auto rule : kRules) {
     if (rule(report)) break;
   }
