@@ -371,6 +371,47 @@ TEST(ForwardReplayE2e, AStepWindowGoesThroughSystemCallsAndStringInstructions) {
   EXPECT_EQ(calls, 5U) << "pipe, two writes, two reads";
 }
 
+TEST(ForwardReplayE2e, AStepWindowDoesNotStepThroughLongStringInstructions) {
+  Recording* recording = record("strings");
+  ASSERT_NE(recording, nullptr);
+  const Probe slot = write_probe(recording->at("slot"));
+  PassSpec spec;
+  spec.probes.push_back(slot);
+  spec.step.emplace();
+  spec.step->begin = hit_mark(execute_probe(recording->at("begin")), 1);
+  spec.end = hit_mark(execute_probe(recording->at("end")), 1);
+  Notes stepped;
+  RUN_PASS(result, recording, spec, stepped);
+  ASSERT_TRUE(result->window);
+  const StepWindow& window = *result->window;
+  EXPECT_FALSE(window.truncated);
+  EXPECT_LT(window.steps.size(), 100U) << "225000 iterations";
+  EXPECT_EQ(window.steps.front().pc(), recording->at("begin"));
+  EXPECT_EQ(window.final_registers.pc(), recording->at("end"));
+  // Every hit, and the instructions around, are as without stepping.
+  PassSpec plain = spec;
+  plain.step.reset();
+  Notes unstepped;
+  RUN_PASS(again, recording, plain, unstepped);
+  EXPECT_EQ(changes(stepped.hits), changes(unstepped.hits));
+  EXPECT_EQ(stepped.hits.size(), 1 + 8 + 1U) << "the exec, eight bytes, one word";
+  EXPECT_EQ(stepped.end_registers, unstepped.end_registers);
+  // Each iteration that hit is in the window.
+  for (const Hit& hit : stepped.hits) {
+    if (hit.kernel || hit.registers[Gpr::rcx] == 0) continue;
+    EXPECT_TRUE(std::any_of(window.steps.begin(), window.steps.end(), [&](const Registers& step) {
+      return step.rip == hit.registers.rip && step[Gpr::rcx] == hit.registers[Gpr::rcx];
+    }));
+  }
+  // A window that ends inside the instruction.
+  spec.end = hit_mark(slot, 6);
+  Notes inside;
+  RUN_PASS(ended, recording, spec, inside);
+  ASSERT_TRUE(ended->window);
+  EXPECT_EQ(ended->window->final_registers, inside.hits.back().registers);
+  EXPECT_EQ(ended->window->steps.back().rip, inside.hits.back().registers.rip);
+}
+
 TEST(ForwardReplayE2e, AStepWindowKeepsTheNewestSteps) {
   Recording* recording = record("hot", {"1000"});
   ASSERT_NE(recording, nullptr);

@@ -110,6 +110,28 @@ bool is_emulated_instruction(pid_t tid, std::uint64_t rip) {
          (got == 3 && code[1] == std::byte{0x01} && code[2] == std::byte{0xf9});
 }
 
+/// The length of a string instruction with a rep prefix; 0 for any other instruction. (Intel SDM
+/// vol. 2, 2.1: prefixes in any order, then REX, then the opcode; A4-A7 and AA-AF are the string
+/// operations.)
+std::size_t repeat_length(std::span<const std::byte> code) {
+  bool repeated = false;
+  std::size_t at = 0;
+  for (; at < code.size(); ++at) {
+    const auto byte = std::to_integer<unsigned>(code[at]);
+    if (byte == 0xf2 || byte == 0xf3) {
+      repeated = true;
+    } else if (byte != 0x66 && byte != 0x67 && byte != 0x2e && byte != 0x36 && byte != 0x3e &&
+               byte != 0x26 && byte != 0x64 && byte != 0x65) {
+      break;
+    }
+  }
+  if (at < code.size() && (code[at] & std::byte{0xf0}) == std::byte{0x40}) ++at;
+  if (!repeated || at >= code.size()) return 0;
+  const auto opcode = std::to_integer<unsigned>(code[at]);
+  const bool string = (opcode >= 0xa4 && opcode <= 0xa7) || (opcode >= 0xaa && opcode <= 0xaf);
+  return string ? at + 1 : 0;
+}
+
 /// While a thread is single-stepped, pushf stores the trap flag that ptrace set: take it out of the
 /// program's sight.
 void hide_trap_flag(pid_t tid, const Registers& before, const Registers& after) {
@@ -187,7 +209,8 @@ bool PassEngine::before_resume(pid_t tid, Resume resume) {
 }
 
 void PassEngine::arm_task(Task& task) {
-  if (dr7_ == 0) return;
+  // Also without probes: a breakpoint behind a repeated instruction may have been left.
+  if (dr7_ == 0 && window_task_ != &task) return;
   if (const int error = arm(task.real, spec_.units, dr7_); error != 0 && error != ESRCH) {
     fail(wire::Failed::Reason::internal,
          std::string("cannot set a debug register: ") + std::strerror(error));
@@ -250,14 +273,48 @@ bool PassEngine::resume_again(Task& task) {
 bool PassEngine::step(Task& task, const Registers& registers) {
   // An execute probe stops before its instruction: that instruction is stepped twice, but happens
   // once.
+  const bool iterates =
+      task.step_from.rip == registers.rip && task.step_from[Gpr::rcx] == registers[Gpr::rcx] + 1;
   if (!(task.step_from == registers) || steps_.total() == 0) steps_.add(registers);
   task.step_from = registers;
   const bool emulate =
       task.last_resume.request == kSysemu || task.last_resume.request == kSysemuSinglestep;
   const auto signal = static_cast<std::uintptr_t>(task.last_resume.signal);
   task.last_resume.signal = 0;
+  if (task.running_repeat || (iterates && run_repeat(task, registers))) {
+    return raw_ptrace(emulate ? kSysemu : static_cast<long>(PTRACE_CONT), task.real, 0, signal) >=
+           0;
+  }
   return raw_ptrace(emulate ? kSysemuSinglestep : static_cast<long>(PTRACE_SINGLESTEP), task.real,
                     0, signal) >= 0;
+}
+
+bool PassEngine::run_repeat(Task& task, const Registers& registers) {
+  // A step makes one iteration, at the cost of any instruction. Iterations that hit no probe tell
+  // nothing that rcx does not: let them run up to a breakpoint on the instruction after, if a
+  // register is free.
+  constexpr std::uint64_t worth_it = 16;
+  if (registers[Gpr::rcx] < worth_it || spec_.units.size() == wire::kMaxUnits) return false;
+  const auto rr_steps = task.last_resume.request == PTRACE_SINGLESTEP ||
+                        task.last_resume.request == kSysemuSinglestep;
+  if (rr_steps) return false;
+  std::byte code[8] = {};
+  const std::size_t got = read_memory(task.real, registers.rip, code);
+  const std::size_t length = repeat_length(std::span(code).first(got));
+  if (length == 0) return false;
+  std::vector<wire::Unit> units = spec_.units;
+  units.push_back({registers.rip + length, 1, wire::ProbeKind::execute});
+  if (arm(task.real, units, dr7_of(units)) != 0) {
+    arm_task(task);
+    return false;
+  }
+  return task.running_repeat = true;
+}
+
+void PassEngine::end_repeat(Task& task) {
+  if (!task.running_repeat) return;
+  task.running_repeat = false;
+  arm_task(task);
 }
 
 // ------------------------------------------------------------------------------- stops
@@ -302,7 +359,10 @@ bool PassEngine::swallow(Task& task, int status) {
 
   const int signal = WSTOPSIG(status);
   if (signal == SIGTRAP) return on_trap(task);
-  if (task.stepping) clear_dr6(task.real);  // rr must not see our step
+  if (task.stepping) {
+    clear_dr6(task.real);  // rr must not see our step
+    end_repeat(task);
+  }
   if (signal == kSyscallStop) {
     if (const auto registers = read_registers(task.real)) {
       on_syscall_entry(task, *registers, false);
@@ -326,7 +386,8 @@ void PassEngine::on_clone(Task& task) {
 }
 
 bool PassEngine::on_trap(Task& task) {
-  const auto dr6 = read_dr6(task.real);
+  const auto dr6 =
+      dr7_ == 0 && !task.stepping ? std::optional<std::uint64_t>(0) : read_dr6(task.real);
   if (!dr6) return false;
   const std::uint64_t units = *dr6 & kDr6Units & ((std::uint64_t{1} << spec_.units.size()) - 1);
   std::optional<Registers> registers;
@@ -351,10 +412,14 @@ bool PassEngine::on_trap(Task& task) {
         clear_dr6(task.real);
         on_units(task, units, registers);
       }
+      if (task.running_repeat && registers->rip != task.step_from.rip) {
+        if (units == 0) clear_dr6(task.real);  // the breakpoint behind it
+        end_repeat(task);
+      }
       const bool rr_steps = task.last_resume.request == PTRACE_SINGLESTEP ||
                             task.last_resume.request == kSysemuSinglestep;
       if (rr_steps && (*dr6 & kDr6Step) != 0) return false;
-      return resume_again(task);
+      return step(task, *registers);
     }
     clear_dr6(task.real);
   } else if (units != 0) {

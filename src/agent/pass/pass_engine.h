@@ -76,6 +76,9 @@ class PassEngine final : public TraceeFilter {
   // Going on.
   bool resume_again(Task& task);
   bool step(Task& task, const Registers& registers);
+  /// Makes the task run through a repeated string instruction instead of stepping each iteration.
+  bool run_repeat(Task& task, const Registers& registers);
+  void end_repeat(Task& task);
   void arm_task(Task& task);
 
   // Hits.

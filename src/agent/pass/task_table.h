@@ -48,7 +48,8 @@ struct Task {
   std::array<std::uint64_t, 6> arguments{};
 
   bool stepping = false;
-  Registers step_from;  ///< registers before the instruction being stepped
+  Registers step_from;          ///< registers before the instruction being stepped
+  bool running_repeat = false;  ///< not stepped for the moment: see PassEngine::run_repeat()
 };
 
 /// All tasks by their real tid, with the recorded names given to them as they appear.
