@@ -34,16 +34,14 @@ struct ForwardOptions {
 inline constexpr std::uint64_t kNoSyscall = ~std::uint64_t{0};
 
 /// How this engine reads replay.h where that leaves a choice:
-/// * Mark::syscall_entry stands on the system call instruction (rax = orig_rax = the number); the
-/// end
-///   mark of a thread that is killed right after its call (abort) has the registers of its return.
-/// * A page that vanishes is a hit with value_after 0, never matched by a value filter; one that
-/// appears
-///   is a hit whose value before is not known. The exec that maps the program's data is one.
-/// * A recorded kernel write of the same bytes is a hit too (before == after).
-/// * A step window shows each iteration of a short `rep`; of a long one the first two, and those
-/// that
-///   hit a probe.
+/// - Mark::syscall_entry stands on the system call instruction (rax = orig_rax = the number). The
+///   end mark of a thread that is killed right after its call (abort) has the registers of its
+///   return.
+/// - A page that vanishes is a hit with value_after 0, never matched by a value filter; one that
+///   appears is a hit whose value before is not known. The exec that maps the program is one.
+/// - A recorded kernel write of the same bytes is a hit too (before == after).
+/// - A step window shows each iteration of a short `rep`; of a long one the first two, and those
+///   that hit a probe.
 ///
 /// Replay by forward passes. run() may be called from several threads at once: each pass is its own
 /// rr process. Holds no process between passes.
