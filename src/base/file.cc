@@ -32,6 +32,13 @@ Status write_all(int fd, std::string_view bytes, const fs::path& path) {
   return {};
 }
 
+/// For what is no regular file: a terminal, a pipe, /dev/stderr. A rename would put a file in its place.
+Status write_in_place(const fs::path& path, std::string_view contents) {
+  FileDescriptor fd(::open(path.c_str(), O_WRONLY | O_NOCTTY | O_CLOEXEC));
+  if (!fd) return Error{ErrorCode::io, "cannot write " + path.string() + ": " + ::strerror(errno)};
+  return write_all(fd.get(), contents, path);
+}
+
 }  // namespace
 
 Result<std::string> read_file(const fs::path& path, std::size_t limit) {
@@ -62,7 +69,15 @@ Result<std::string> read_file(const fs::path& path, std::size_t limit) {
   }
 }
 
-Status write_file_atomically(const fs::path& path, std::string_view contents) {
+Status write_file_atomically(const fs::path& given, std::string_view contents) {
+  struct stat info {};
+  if (::stat(given.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
+    return write_in_place(given, contents);
+  }
+  // A symbolic link stays one: the file that it names is replaced.
+  std::error_code code;
+  const fs::path real = fs::is_symlink(given, code) ? fs::canonical(given, code) : fs::path();
+  const fs::path& path = code || real.empty() ? given : real;
   std::string temporary = path.string() + ".XXXXXX";
   FileDescriptor fd(::mkostemp(temporary.data(), O_CLOEXEC));
   if (!fd) return Error{ErrorCode::io, "cannot write " + path.string() + ": " + ::strerror(errno)};

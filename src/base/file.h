@@ -15,7 +15,8 @@ namespace culprit {
 [[nodiscard]] Result<std::string> read_file(const std::filesystem::path& path, std::size_t limit);
 
 /// Writes through a temporary file in the same directory, fsync and rename, so that `path` holds
-/// either its old contents or all of the new ones. Errors: io (and the temporary is gone).
+/// either its old contents or all of the new ones. Where `path` is no regular file (a pipe, a terminal,
+/// a device), writes straight to it; a symbolic link stays one. Errors: io (and the temporary is gone).
 [[nodiscard]] Status write_file_atomically(const std::filesystem::path& path,
                                            std::string_view contents);
 

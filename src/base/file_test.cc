@@ -30,6 +30,20 @@ TEST_F(Files, ReadsWhatWasWritten) {
   EXPECT_EQ(std::distance(fs::directory_iterator(directory_->path()), fs::directory_iterator()), 1);
 }
 
+TEST_F(Files, LeavesDevicesAndLinksWhatTheyAre) {
+  fs::create_symlink("/dev/full", at("full"));
+  EXPECT_FALSE(write_file_atomically(at("full"), "text").ok());
+  EXPECT_TRUE(fs::is_symlink(at("full")));
+  fs::create_symlink("/dev/null", at("null"));
+  EXPECT_TRUE(write_file_atomically(at("null"), "text").ok());
+  EXPECT_TRUE(fs::is_symlink(at("null")));
+  ASSERT_TRUE(write_file_atomically(at("x"), "old").ok());
+  fs::create_symlink("x", at("link"));
+  ASSERT_TRUE(write_file_atomically(at("link"), "new").ok());
+  EXPECT_TRUE(fs::is_symlink(at("link")));
+  EXPECT_EQ(read_file(at("x"), 100).value_or("?"), "new");
+}
+
 TEST_F(Files, IsBounded) {
   ASSERT_TRUE(write_file_atomically(at("x"), "12345").ok());
   EXPECT_EQ(read_file(at("x"), 4).error().code, ErrorCode::bad_input);
