@@ -13,7 +13,7 @@ struct Shuffle {
   std::int8_t dest = 0;
   std::int8_t first = 0;
   std::int8_t second = 0;
-  std::uint8_t imm = 0;
+  unsigned imm = 0;  // one byte
   std::size_t size = 0;  // of the destination in bytes
 
   std::size_t lane() const { return std::min<std::size_t>(size, 16); }
@@ -124,7 +124,7 @@ struct Shuffle {
 
   bool permute_halves() {
     for (std::size_t half = 0; half < 2; ++half) {
-      const std::uint8_t control = static_cast<std::uint8_t>(imm >> (4 * half));
+      const unsigned control = imm >> (4 * half);
       if ((control & 8U) != 0) {
         zero(half * 16, 16);
       } else {
@@ -235,7 +235,7 @@ bool byte_map(const ZydisView& view, std::span<const std::uint8_t> visible, Byte
   std::size_t values = visible.size();
   const auto& last = view.operands[visible[values - 1]];
   if (last.type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
-    s.imm = static_cast<std::uint8_t>(last.imm.value.u);
+    s.imm = static_cast<unsigned>(last.imm.value.u & 0xff);
     --values;
   }
   if (values == 0) return false;

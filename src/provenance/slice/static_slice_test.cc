@@ -251,7 +251,7 @@ TEST(StaticSlice, ALoopWithoutEntryEnds) {
 }
 
 SNIPPET(over_call,
-        "mov rbx, [rdi]\n mov r12, rsi\n mov rdx, [rdi+8]\n call .+0x1000\n mov rcx, rbx\n mov r8, "
+        "mov rbx, [rdi]\n mov r12, rsi\n mov rdx, [rdi+8]\n .byte 0xe8, 0xfb, 0x0f, 0, 0\n mov rcx, rbx\n mov r8, "
         "rax\n nop")
 
 TEST(StaticSlice, CallsClobberByConvention) {
@@ -276,7 +276,7 @@ TEST(StaticSlice, CallsClobberByConvention) {
   EXPECT_EQ(slice.pieces.at(0).end, StaticEnd::call_clobbered);
 }
 
-SNIPPET(memory_over_call, "mov [rsp+8], rdi\n call .+0x1000\n mov rax, [rsp+8]\n nop")
+SNIPPET(memory_over_call, "mov [rsp+8], rdi\n .byte 0xe8, 0xfb, 0x0f, 0, 0\n mov rax, [rsp+8]\n nop")
 
 TEST(StaticSlice, MemoryIsNotFollowedPastACall) {
   const auto slice = before(memory_over_call(), -1, whole(Gpr::rax));

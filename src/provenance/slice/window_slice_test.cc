@@ -194,7 +194,7 @@ TEST(WindowSlice, ASignalFrameIsTheKernels) {
   EXPECT_EQ(slice.pieces[0].origin.place, Place(ByteRange{Address{0x6000'0008}, 8}));
 }
 
-SNIPPET(walking, "mov rdi, [rbx]\n lea rdi, [rdi+0x10]\n add rdi, 8\n jmp .-4\n nop")
+SNIPPET(walking, "mov rdi, [rbx]\n lea rdi, [rdi+0x10]\n add rdi, 8\n .byte 0xeb, 0xfa\n nop")
 
 TEST(WindowSlice, ConstantStepsOfAPointerAreSummedUp) {
   Script s(walking());
