@@ -1,7 +1,8 @@
 // From a data-watch trap back to the instruction that wrote.
 //
 // A data breakpoint on x86 is a trap: it is reported after the store, with rip past it (Intel SDM
-// vol. 3B, 17.2.4); inside a rep-prefixed string instruction rip is still at it.
+// vol. 3B, debug chapter, data breakpoints); inside a rep-prefixed string instruction rip is still
+// at it.
 #pragma once
 
 #include <optional>
