@@ -216,11 +216,14 @@ bool replaced(Report& report) {
 
 /// A constant that is stored as a pointer, other than null.
 bool constant(Report& report) {
-  const Hop* origin = last_writer(report);
-  if (origin == nullptr || report.verdict.stopped_because != report::StopReason::constant) return false;
+  if (report.verdict.stopped_because != report::StopReason::constant || report.hops.empty()) return false;
+  // A compiler may have folded the store away: then the crashing code itself holds the constant.
+  const Hop* stored = last_writer(report);
+  const Hop* origin = stored != nullptr ? stored : &report.hops.front();
   Verdict& v = report.verdict;
   v.bug_class = BugClass::bad_constant;
-  v.explanation = fmt::format("{} stored the constant itself.", writer_name(origin->writer));
+  v.explanation = fmt::format("{} {} the constant itself.", writer_name(origin->writer),
+                              stored != nullptr ? "stored" : "used");
   v.evidence = {origin->index};
   v.confidence = std::max(origin->confidence, Confidence::likely);
   v.cause = site_of_writer(origin->writer);
