@@ -110,7 +110,10 @@ class ByteReader {
 
   /// A NUL-terminated string; fails if there is no NUL.
   std::string_view c_string() {
-    if (!ok_) return {};
+    if (remaining() == 0) {
+      ok_ = false;
+      return {};
+    }
     const char* begin = reinterpret_cast<const char*>(bytes_.data()) + offset_;
     const void* end = std::memchr(begin, 0, remaining());
     if (end == nullptr) {

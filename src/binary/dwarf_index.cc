@@ -7,7 +7,6 @@
 
 #include "binary/byte_reader.h"
 #include "llvm/BinaryFormat/Dwarf.h"
-#include "llvm/DebugInfo/DWARF/DWARFDebugLine.h"
 #include "llvm/DebugInfo/DWARF/DWARFTypeUnit.h"
 #include "llvm/Support/MemoryBuffer.h"
 
@@ -377,63 +376,56 @@ std::vector<DWARFDie> DwarfIndex::scopes_at(const DWARFDie& function, std::uint6
   return path;
 }
 
+const LineTable* DwarfIndex::line_table(DWARFUnit& unit) {
+  UnitData& data = data_[&unit];
+  if (data.lines_loaded) return data.lines;
+  data.lines_loaded = true;
+  const DWARFDie die = unit.getUnitDIE();
+  if (!die) return nullptr;
+  const auto offset = dwarf::toSectionOffset(die.find(dwarf::DW_AT_stmt_list));
+  if (!offset) return nullptr;
+  // Type units share the table of the unit that they come from.
+  const llvm::StringRef folder = dwarf::toStringRef(die.find(dwarf::DW_AT_comp_dir));
+  const auto key = std::make_pair(*offset, folder.str());
+  auto it = line_tables_.find(key);
+  if (it == line_tables_.end()) {
+    const auto bytes = [this](const char* name) {
+      const auto section = sections_.find(name);
+      if (section == sections_.end()) return std::span<const std::byte>{};
+      const llvm::StringRef text = section->second->getBuffer();
+      return std::span(reinterpret_cast<const std::byte*>(text.data()), text.size());
+    };
+    auto table = LineTable::parse(
+        {bytes("debug_line"), bytes("debug_line_str"), bytes("debug_str")}, *offset, key.second);
+    it = line_tables_.emplace(key, std::move(table)).first;
+  }
+  data.lines = it->second ? &*it->second : nullptr;
+  return data.lines;
+}
+
 std::string DwarfIndex::file_name(DWARFUnit& unit, std::uint64_t number) {
-  auto table = context_->getLineTableForUnit(&unit, ignore);
-  if (!table) {
-    ignore(table.takeError());
-    return {};
-  }
-  if (*table == nullptr) return {};
-  const char* directory = unit.getCompilationDir();
-  std::string name;
-  if (!(*table)->getFileNameByIndex(number, directory != nullptr ? directory : "",
-                                    llvm::DILineInfoSpecifier::FileLineInfoKind::AbsoluteFilePath,
-                                    name)) {
-    return {};
-  }
-  return name;
+  const LineTable* table = line_table(unit);
+  return table != nullptr ? table->file(number) : std::string();
 }
 
 std::optional<SourcePosition> DwarfIndex::line_at(DWARFUnit& unit, std::uint64_t address) {
-  auto table = context_->getLineTableForUnit(&unit, ignore);
-  if (!table) {
-    ignore(table.takeError());
-    return std::nullopt;
-  }
-  if (*table == nullptr) return std::nullopt;
-  const std::uint32_t row =
-      (*table)->lookupAddress({address, llvm::object::SectionedAddress::UndefSection});
-  if (row == (*table)->UnknownRowIndex || row >= (*table)->Rows.size()) return std::nullopt;
-  const auto& entry = (*table)->Rows[row];
-  SourcePosition position{file_name(unit, entry.File), entry.Line, entry.Column};
-  return position;
+  const LineTable* table = line_table(unit);
+  const LineTable::Row* row = table != nullptr ? table->at(address) : nullptr;
+  if (row == nullptr) return std::nullopt;
+  return SourcePosition{table->file(row->file), row->line, row->column};
 }
 
 std::vector<Symbolizer::LineRow> DwarfIndex::line_rows(DWARFUnit& unit, std::uint64_t low,
                                                        std::uint64_t high) {
   std::vector<Symbolizer::LineRow> rows;
-  auto table = context_->getLineTableForUnit(&unit, ignore);
-  if (!table) {
-    ignore(table.takeError());
-    return rows;
+  const LineTable* table = line_table(unit);
+  if (table == nullptr || low >= high) return rows;
+  for (const LineTable::Row& row : table->between(low, high)) {
+    rows.push_back({Address{row.address},
+                    {table->file(row.file), row.line, row.column},
+                    row.is_statement,
+                    row.prologue_end});
   }
-  if (*table == nullptr || low >= high) return rows;
-  std::vector<std::uint32_t> indexes;
-  if (!(*table)->lookupAddressRange({low, llvm::object::SectionedAddress::UndefSection}, high - low,
-                                    indexes)) {
-    return rows;
-  }
-  for (const std::uint32_t i : indexes) {
-    if (i >= (*table)->Rows.size()) continue;
-    const auto& row = (*table)->Rows[i];
-    if (row.EndSequence) continue;
-    rows.push_back({Address{row.Address.Address},
-                    {file_name(unit, row.File), row.Line, row.Column},
-                    row.IsStmt != 0,
-                    row.PrologueEnd != 0});
-  }
-  std::stable_sort(rows.begin(), rows.end(),
-                   [](const auto& a, const auto& b) { return a.address < b.address; });
   return rows;
 }
 

@@ -1,4 +1,4 @@
-// Lazy lookups in one file's DWARF, on LLVM's parser (internal to this layer).
+// Lazy lookups in one file's DWARF, on LLVM's parser of entries (internal to this layer).
 //
 // All addresses are as in the ELF file (no load bias). Nothing is parsed before it is asked for:
 // unit headers at the first query, one unit's entries when an address or a name leads into it. DIE
@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "binary/elf_file.h"
+#include "binary/line_table.h"
 #include "binary/symbolizer.h"
 #include "llvm/DebugInfo/DWARF/DWARFContext.h"
 #include "llvm/DebugInfo/DWARF/DWARFDie.h"
@@ -81,7 +83,11 @@ class DwarfIndex {
   void load_ranges();
   void load_gdb_index(std::span<const std::byte> section);
   void load_aranges(std::span<const std::byte> section);
+  /// The line table of a unit, or null. Valid until the index goes.
+  const LineTable* line_table(llvm::DWARFUnit& unit);
   struct UnitData {
+    bool lines_loaded = false;
+    const LineTable* lines = nullptr;
     bool functions_loaded = false;
     bool variables_loaded = false;
     std::vector<FunctionPart> functions;
@@ -101,6 +107,8 @@ class DwarfIndex {
   std::vector<UnitRange> own_ranges_;  // from unit DIEs scanned so far, unsorted
   std::size_t units_scanned_ = 0;
   std::unordered_map<const llvm::DWARFUnit*, UnitData> data_;
+  // By offset in .debug_line and the folder that completes its paths.
+  std::map<std::pair<std::uint64_t, std::string>, std::optional<LineTable>> line_tables_;
   std::unordered_map<std::string, std::vector<llvm::DWARFUnit*>> mentions_;
 };
 

@@ -385,9 +385,9 @@ bool Machine::step(std::uint8_t op) {
       reader_.uleb();
       const std::uint64_t size = reader_.u8();
       const auto bytes = reader_.bytes(size);
-      if (!reader_.ok() || size > 8) return unknown("wide typed constant");
+      if (!reader_.ok() || size > 8) return unknown("a typed constant wider than 8 bytes");
       std::uint64_t value = 0;
-      std::memcpy(&value, bytes.data(), bytes.size());
+      if (!bytes.empty()) std::memcpy(&value, bytes.data(), bytes.size());
       return push(value);
     }
     case dwarf::DW_OP_convert:
