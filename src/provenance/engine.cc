@@ -220,6 +220,13 @@ Status Chain::find_first_link() {
     out.how_chosen = "the crash report names the slot";
     out.description = named->description;
     out.confidence = report::Confidence::proved;
+  } else if (options_.overrides.address) {
+    // The user said where to begin; beginning anywhere else would answer another question.
+    report_.hops.push_back(crash_hop(*image_, scene_, reporting_, nullptr, nullptr, style_));
+    stop(report::StopReason::value_not_found,
+         fmt::format("{}, the slot named by --address, does not hold a value to follow at the crash",
+                     to_hex(*options_.overrides.address)));
+    return {};
   } else if (suspect != nullptr) {
     out.value = *suspect->value;
     out.description = suspect->description;
