@@ -462,7 +462,7 @@ TEST_F(Trouble, KillingTheToolLeavesNothingBehind) {
 TEST_F(Trouble, AFullDiskIsSaidSo) {
   const fs::path small = directory() / "small";
   fs::create_directory(small);
-  if (::mount("tmpfs", small.c_str(), "tmpfs", 0, "size=1500k") != 0) {
+  if (::mount("tmpfs", small.c_str(), "tmpfs", 0, "size=700k") != 0) {
     GTEST_SKIP() << "cannot mount a small file system (not root)";
   }
   // Room enough to begin with, not enough to end.
