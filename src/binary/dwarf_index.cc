@@ -1,14 +1,12 @@
 #include "binary/dwarf_index.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <iterator>
 
 #include "binary/byte_reader.h"
 #include "llvm/BinaryFormat/Dwarf.h"
 #include "llvm/DebugInfo/DWARF/DWARFTypeUnit.h"
-#include "llvm/Support/MemoryBuffer.h"
 
 namespace culprit::binary {
 namespace {
@@ -39,16 +37,21 @@ DWARFDie die_reference(const DWARFDie& die, dwarf::Attribute attribute) {
   if (!value) return {};
   // References into a supplementary file (DW_FORM_GNU_ref_alt, DW_FORM_ref_sup*) are not followed.
   if (value->getAsSupplementaryReference()) return {};
+  // The entry may lie in another unit: that one must have been checked before LLVM reads it.
+  DWARFUnit* unit = die.getDwarfUnit();
+  CheckedDwarfContext& context = CheckedDwarfContext::of(*unit);
   DWARFDie target;
   if (value->getForm() == dwarf::DW_FORM_ref_sig8) {
-    // LLVM 19 resolves these for DW_AT_signature only.
-    DWARFUnit* unit = die.getDwarfUnit();
-    if (auto* types = unit->getContext().getTypeUnitForHash(unit->getVersion(),
-                                                            value->getRawUValue(), false)) {
+    auto* types =
+        context.getTypeUnitForHash(unit->getVersion(), value->getRawUValue(), /*IsDWO=*/false);
+    if (types != nullptr && context.usable(*types)) {
       target = types->getDIEForOffset(types->getOffset() + types->getTypeOffset());
     }
-  } else {
-    target = die.getAttributeValueAsReferencedDie(*value);
+  } else if (const auto offset = value->getAsDebugInfoReference()) {
+    DWARFUnit* other = unit->getUnitVector().getUnitForOffset(*offset);
+    if (other != nullptr && context.usable(*other)) target = other->getDIEForOffset(*offset);
+  } else if (const auto relative = value->getAsRelativeReference()) {
+    target = unit->getDIEForOffset(unit->getOffset() + *relative);
   }
   if (!target || target.isNULL()) return {};
   // A type that lives in a type unit leaves a stub which only names it.
@@ -195,26 +198,28 @@ std::string die_qualified_name(const DWARFDie& die) {
 }
 
 std::unique_ptr<DwarfIndex> DwarfIndex::create(ElfFile& file) {
-  // Only what is used: each section listed here is decompressed when the index is made.
-  static constexpr std::array<std::string_view, 12> kSections{
-      "debug_info",     "debug_types",    "debug_abbrev",      "debug_line",
-      "debug_line_str", "debug_str",      "debug_str_offsets", "debug_addr",
-      "debug_ranges",   "debug_rnglists", "debug_loc",         "debug_loclists"};
   std::unique_ptr<DwarfIndex> index(new DwarfIndex);
   index->file_ = &file;
-  for (const std::string_view name : kSections) {
-    auto bytes = file.contents_of("." + std::string(name));
-    if (bytes.empty()) bytes = file.contents_of(".z" + std::string(name));
-    if (bytes.empty()) continue;
-    index->sections_[llvm::StringRef(name.data(), name.size())] = llvm::MemoryBuffer::getMemBuffer(
-        llvm::StringRef(reinterpret_cast<const char*>(bytes.data()), bytes.size()), "",
-        /*RequiresNullTerminator=*/false);
-  }
-  if (index->sections_.find("debug_info") == index->sections_.end() ||
-      index->sections_.find("debug_abbrev") == index->sections_.end()) {
-    return nullptr;
-  }
-  index->context_ = llvm::DWARFContext::create(index->sections_, 8, true, ignore, ignore);
+  // Each section named here is decompressed when the index is made.
+  const auto load = [&](const std::string& name) {
+    const auto bytes = file.contents_of(".debug_" + name);
+    return bytes.empty() ? file.contents_of(".zdebug_" + name) : bytes;
+  };
+  DwarfSections& s = index->sections_;
+  s.info = load("info");
+  s.abbrev = load("abbrev");
+  if (s.info.empty() || s.abbrev.empty()) return nullptr;
+  s.types = load("types");
+  s.str = load("str");
+  s.line_str = load("line_str");
+  s.str_offsets = load("str_offsets");
+  s.addr = load("addr");
+  s.ranges = load("ranges");
+  s.rnglists = load("rnglists");
+  s.loc = load("loc");
+  s.loclists = load("loclists");
+  index->line_ = load("line");
+  index->context_ = std::make_unique<CheckedDwarfContext>(s);
   return index;
 }
 
@@ -222,7 +227,7 @@ DWARFUnit* DwarfIndex::unit_for_offset(std::uint64_t offset) {
   auto units = context_->info_section_units();
   auto it = std::partition_point(units.begin(), units.end(),
                                  [&](const auto& u) { return u->getOffset() < offset; });
-  if (it == units.end() || (*it)->getOffset() != offset) return nullptr;
+  if (it == units.end() || (*it)->getOffset() != offset || !context_->usable(**it)) return nullptr;
   return it->get();
 }
 
@@ -313,13 +318,13 @@ DWARFUnit* DwarfIndex::unit_at(std::uint64_t address) {
   const auto count = static_cast<std::size_t>(std::distance(units.begin(), units.end()));
   while (units_scanned_ < count) {
     DWARFUnit* unit = (units.begin() + static_cast<std::ptrdiff_t>(units_scanned_++))->get();
-    if (unit->isTypeUnit()) continue;
+    if (unit->isTypeUnit() || !context_->root_usable(*unit)) continue;
     bool hit = false;
     for (const auto& [low, high] : die_ranges(unit->getUnitDIE())) {
       own_ranges_.push_back({low, high, unit->getOffset()});
       hit = hit || covers(own_ranges_.back());
     }
-    if (hit) return unit;
+    if (hit && context_->usable(*unit)) return unit;
   }
   return nullptr;
 }
@@ -389,14 +394,7 @@ const LineTable* DwarfIndex::line_table(DWARFUnit& unit) {
   const auto key = std::make_pair(*offset, folder.str());
   auto it = line_tables_.find(key);
   if (it == line_tables_.end()) {
-    const auto bytes = [this](const char* name) {
-      const auto section = sections_.find(name);
-      if (section == sections_.end()) return std::span<const std::byte>{};
-      const llvm::StringRef text = section->second->getBuffer();
-      return std::span(reinterpret_cast<const std::byte*>(text.data()), text.size());
-    };
-    auto table = LineTable::parse(
-        {bytes("debug_line"), bytes("debug_line_str"), bytes("debug_str")}, *offset, key.second);
+    auto table = LineTable::parse({line_, sections_.line_str, sections_.str}, *offset, key.second);
     it = line_tables_.emplace(key, std::move(table)).first;
   }
   data.lines = it->second ? &*it->second : nullptr;
@@ -506,9 +504,10 @@ const std::vector<StaticVariable>& DwarfIndex::static_variables(DWARFUnit& unit)
 
 std::vector<DWARFUnit*> DwarfIndex::all_units_if_small() {
   std::vector<DWARFUnit*> units;
-  const auto it = sections_.find("debug_info");
-  if (it == sections_.end() || it->second->getBufferSize() > kSmallDebugInfo) return units;
-  for (const auto& unit : context_->normal_units()) units.push_back(unit.get());
+  if (sections_.info.size() > kSmallDebugInfo) return units;
+  for (const auto& unit : context_->normal_units()) {
+    if (context_->usable(*unit)) units.push_back(unit.get());
+  }
   return units;
 }
 
@@ -525,10 +524,9 @@ std::vector<DWARFUnit*> DwarfIndex::units_mentioning(std::string_view text) {
   constexpr std::size_t kMaxOffsets = 64;
   std::vector<std::uint32_t> offsets;
   bool too_many = false;
-  for (const char* name : {"debug_str", "debug_line_str"}) {
-    const auto section = sections_.find(name);
-    if (section == sections_.end()) continue;
-    const llvm::StringRef strings = section->second->getBuffer();
+  for (const auto section : {sections_.str, sections_.line_str}) {
+    if (section.empty()) continue;
+    const std::string_view strings(reinterpret_cast<const char*>(section.data()), section.size());
     std::size_t from = 0;
     while (from < strings.size()) {
       const void* hit =
@@ -553,10 +551,10 @@ std::vector<DWARFUnit*> DwarfIndex::units_mentioning(std::string_view text) {
       return ::memmem(bytes.data(), bytes.size(), data, size) != nullptr;
     };
     // Indexed strings (DW_FORM_strx*) leave no trace in the unit's bytes.
-    const bool indexed = sections_.find("debug_str_offsets") != sections_.end() && !offsets.empty();
+    const bool indexed = !sections_.str_offsets.empty() && !offsets.empty();
     bool match = too_many || indexed || holds(needle.data(), needle.size());
     for (std::size_t i = 0; !match && i < offsets.size(); ++i) match = holds(&offsets[i], 4);
-    if (match) units.push_back(unit.get());
+    if (match && context_->usable(*unit)) units.push_back(unit.get());
   }
   mentions_[std::move(key)] = units;
   return units;

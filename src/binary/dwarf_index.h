@@ -18,10 +18,10 @@
 #include <utility>
 #include <vector>
 
+#include "binary/checked_dwarf_context.h"
 #include "binary/elf_file.h"
 #include "binary/line_table.h"
 #include "binary/symbolizer.h"
-#include "llvm/DebugInfo/DWARF/DWARFContext.h"
 #include "llvm/DebugInfo/DWARF/DWARFDie.h"
 #include "llvm/DebugInfo/DWARF/DWARFUnit.h"
 
@@ -100,8 +100,9 @@ class DwarfIndex {
   llvm::DWARFUnit* unit_for_offset(std::uint64_t offset);
 
   ElfFile* file_ = nullptr;
-  llvm::StringMap<std::unique_ptr<llvm::MemoryBuffer>> sections_;
-  std::unique_ptr<llvm::DWARFContext> context_;
+  DwarfSections sections_;
+  std::span<const std::byte> line_;
+  std::unique_ptr<CheckedDwarfContext> context_;
   bool ranges_loaded_ = false;
   std::vector<UnitRange> ranges_;      // from the index sections, sorted by low
   std::vector<UnitRange> own_ranges_;  // from unit DIEs scanned so far, unsorted
