@@ -96,6 +96,27 @@ ValueSource from_piece(const StaticPiece& piece, std::size_t frame, const Memory
   return source;
 }
 
+/// A stub of the procedure linkage table: an indirect jump, behind an endbr64 or not.
+bool jumps_on(Address at, const MemoryReader& memory) {
+  for (int i = 0; i < 2; ++i) {
+    const auto instruction = x86::decode_at(memory, at);
+    if (!instruction.ok()) return false;
+    if (instruction->flow == x86::Flow::indirect_jump) return true;
+    if (instruction->flow != x86::Flow::fallthrough) return false;
+    at = instruction->end();
+  }
+  return false;
+}
+
+/// True if `call` is what entered the function of `callee`. It is not where the function that was called
+/// has jumped on to `callee` in its place (a tail call): its arguments are others then. An indirect call
+/// does not tell, so it does not count.
+bool enters(const x86::Instruction& call, const WalkFrame& callee, const MemoryReader& memory) {
+  if (call.flow != x86::Flow::call || !call.target) return false;
+  return *call.target == callee.code.entry || callee.code.function.contains(*call.target) ||
+         jumps_on(*call.target, memory);
+}
+
 }  // namespace
 
 std::vector<std::byte> function_code(const binary::CodeLocation& code,
@@ -178,7 +199,7 @@ ValueSource find_source(const ProcessImage& image, const Moment& moment,
       break;
     }
     const auto call = call_before(moment.frames[asked.frame + 1], memory);
-    if (!call) break;
+    if (!call || !enters(*call, frame, memory)) break;
     asked.frame += 1;
     asked.pc = call->address;
     asked.after = false;
