@@ -28,22 +28,22 @@ bool canonical(Address a) {
 /// Would this access fault with the mappings of the crash?
 bool would_fault(const ProcessImage& image, Address a, bool write, bool execute) {
   if (!canonical(a)) return true;
-  for (const replay::Mapping& m :
-       image.index().maps_at(image.mapped_at(), image.process())) {
-    if (!m.range.contains(a)) continue;
-    return (write && !m.writable) || (execute && !m.executable) || (!write && !execute && !m.readable);
-  }
-  return true;
+  const replay::Mapping* m = image.mapping_of(a);
+  if (m == nullptr) return true;
+  return (write && !m->writable) || (execute && !m->executable) ||
+         (!write && !execute && !m->readable);
 }
 
-/// Which register of an operand is the pointer: the base, unless only an index is there or the index
-/// alone is larger than any base could be.
-std::optional<Gpr> pointer_register(const x86::MemOperand& operand, const Registers& registers) {
-  if (operand.base && operand.index && operand.scale == 1) {
-    // [a + b]: the larger one is the pointer.
-    return registers[*operand.base] >= registers[*operand.index] ? operand.base : operand.index;
-  }
-  return operand.base ? operand.base : operand.index;
+/// Which register of an operand made the address bad: the base, unless only an index is there, or the
+/// base alone is a good address.
+std::optional<Gpr> bad_register(const ProcessImage& image, const x86::MemOperand& operand,
+                                const Registers& registers) {
+  if (!operand.base || !operand.index) return operand.base ? operand.base : operand.index;
+  if (operand.scale == 1 && image.is_mapped(Address{registers[*operand.index]})) return operand.base;
+  if (image.is_mapped(Address{registers[*operand.base]})) return operand.index;
+  // [a + b]: the larger one is the pointer.
+  return operand.scale == 1 && registers[*operand.index] > registers[*operand.base] ? operand.index
+                                                                                    : operand.base;
 }
 
 std::optional<FaultingAccess> find_fault(const ProcessImage& image, const Registers& registers,
@@ -62,7 +62,7 @@ std::optional<FaultingAccess> find_fault(const ProcessImage& image, const Regist
     if (!address || !would_fault(image, *address, operand.written, false)) continue;
     fault.address = *address;
     fault.write = operand.written;
-    fault.pointer = pointer_register(operand, registers);
+    fault.pointer = bad_register(image, operand, registers);
     fault.pointer_value = fault.pointer ? registers[*fault.pointer] : address->value;
     return fault;
   }
@@ -314,7 +314,7 @@ class SearchObserver : public replay::PassObserver {
     std::vector<std::uint64_t> chunk(kChunk / 8);
     std::uint64_t scanned = 0;
     std::vector<Address> found;
-    for (const replay::Mapping& m : image_.index().maps_at(image_.mapped_at(), image_.process())) {
+    for (const replay::Mapping& m : image_.mappings()) {
       if (!m.writable || m.kind == replay::MappingKind::recorder) continue;
       for (std::uint64_t at = 0; at < m.range.size && scanned < kMaxScanned; at += kChunk) {
         const auto n = static_cast<std::size_t>(std::min(kChunk, m.range.size - at));

@@ -52,7 +52,7 @@ class Chain {
                                  std::uint64_t value);
   void resolve_origin(WriterHit& writer, ResolvedSource& resolved, const Slot& slot);
   void no_writer(const LastWriter& found);
-  void born(const ValueSource& source, const binary::CodeLocation& writer, std::uint64_t value);
+  void born(const ResolvedSource& resolved, const binary::CodeLocation& writer, std::uint64_t value);
   void stop(report::StopReason reason, std::string detail = {});
   void stop(const Error& error);
   void begin_phase(std::string name);
@@ -300,7 +300,7 @@ Status Chain::find_first_link() {
       case ValueSource::Kind::zero:
       case ValueSource::Kind::address:
       case ValueSource::Kind::system_call:
-        born(source, scene_.moment.frames.front().code, value);
+        born(resolved, scene_.moment.frames.front().code, value);
         break;
       default: break;
     }
@@ -378,10 +378,11 @@ void Chain::resolve_origin(WriterHit& writer, ResolvedSource& resolved, const Sl
 }
 
 /// A value that was made in other code than that which stored or used it has its birth place named.
-void Chain::born(const ValueSource& source, const binary::CodeLocation& writer,
+void Chain::born(const ResolvedSource& resolved, const binary::CodeLocation& writer,
                  std::uint64_t value) {
+  const ValueSource& source = resolved.source;
   if (!source.pc || writer.function.contains(source.pc)) return;
-  report_.hops.push_back(origin_hop(*image_, source, value, report_.hops.back()));
+  report_.hops.push_back(origin_hop(*image_, source, resolved.frames, value, report_.hops.back()));
 }
 
 /// No write of the value was seen: what was there before the first instruction, or before the mapping?
@@ -528,15 +529,15 @@ bool Chain::step() {
       return false;
     case ValueSource::Kind::immediate:
     case ValueSource::Kind::zero:
-      born(source, writer.code, link.slot.value);
+      born(resolved, writer.code, link.slot.value);
       stop(report::StopReason::constant, source.instruction);
       return false;
     case ValueSource::Kind::address:
-      born(source, writer.code, link.slot.value);
+      born(resolved, writer.code, link.slot.value);
       stop(report::StopReason::origin_found, "the value is an address taken here");
       return false;
     case ValueSource::Kind::system_call:
-      born(source, writer.code, link.slot.value);
+      born(resolved, writer.code, link.slot.value);
       stop(report::StopReason::kernel_input, source.instruction);
       return false;
     case ValueSource::Kind::load:

@@ -229,7 +229,8 @@ report::Hop writer_hop(const ProcessImage& image, const WriterHit& writer, const
   return hop;
 }
 
-report::Hop origin_hop(const ProcessImage& image, const ValueSource& source, std::uint64_t value,
+report::Hop origin_hop(const ProcessImage& image, const ValueSource& source,
+                       const std::vector<WalkFrame>& frames, std::uint64_t value,
                        const report::Hop& writer) {
   report::Hop hop;
   hop.kind = report::HopKind::origin;
@@ -237,6 +238,7 @@ report::Hop origin_hop(const ProcessImage& image, const ValueSource& source, std
   hop.position.probe.reset();
   hop.writer = report_writer(image, image.symbols().locate(source.pc), nullptr);
   hop.writer.instruction = source.instruction;
+  hop.backtrace = report_frames(image, frames);
   hop.value_after = value;
   hop.source = report_source(source, std::nullopt, value);
   hop.confidence = from(source.certainty);

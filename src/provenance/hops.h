@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "provenance/crash_scene.h"
 #include "provenance/last_writer.h"
@@ -35,8 +36,10 @@ struct RevisitStyle {
                                     const report::Hop& reader, const RevisitStyle& style);
 
 /// Where a value was born, when that is in other code than its writer's (a callee that returned it).
+/// `frames` is the stack there, or empty.
 [[nodiscard]] report::Hop origin_hop(const ProcessImage& image, const ValueSource& source,
-                                     std::uint64_t value, const report::Hop& writer);
+                                     const std::vector<WalkFrame>& frames, std::uint64_t value,
+                                     const report::Hop& writer);
 
 /// The value's source in the report's words.
 [[nodiscard]] report::Source report_source(const ValueSource& source,

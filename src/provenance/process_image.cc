@@ -6,10 +6,9 @@
 namespace culprit::provenance {
 namespace {
 
-std::vector<binary::Mapping> mappings_at(const replay::TraceIndex& index, EventNumber at,
-                                         ProcessId process) {
+std::vector<binary::Mapping> modules_in(const std::vector<replay::Mapping>& mappings) {
   std::vector<binary::Mapping> out;
-  for (const replay::Mapping& m : index.maps_at(at, process)) {
+  for (const replay::Mapping& m : mappings) {
     if (m.kind == replay::MappingKind::recorder) continue;  // rr's own pages are not the program's
     binary::Mapping mapping;
     mapping.range = m.range;
@@ -50,11 +49,26 @@ ProcessImage::ProcessImage(const replay::TraceIndex& index, ProcessId process, E
     : index_(index),
       process_(process),
       at_(at),
-      map_(with_one_file_each(mappings_at(index, at, process)), cache_),
+      mappings_(index.maps_at(at, process)),
+      map_(with_one_file_each(modules_in(mappings_)), cache_),
       symbols_(map_),
       unwinder_(map_),
       variables_(map_),
       sources_(std::move(source_prefixes)) {}
+
+const replay::Mapping* ProcessImage::mapping_of(Address a) const {
+  auto after = std::upper_bound(
+      mappings_.begin(), mappings_.end(), a,
+      [](Address address, const replay::Mapping& m) { return address < m.range.start; });
+  if (after == mappings_.begin()) return nullptr;
+  --after;
+  return after->range.contains(a) ? &*after : nullptr;
+}
+
+bool ProcessImage::is_mapped(Address a) const {
+  const replay::Mapping* m = mapping_of(a);
+  return m != nullptr && m->readable;
+}
 
 void ProcessImage::verify(const MemoryReader& memory) {
   for (const binary::Module* module : map_.verify(memory)) {

@@ -31,6 +31,12 @@ class ProcessImage {
   [[nodiscard]] const replay::TraceIndex& index() const { return index_; }
   [[nodiscard]] ProcessId process() const { return process_; }
   [[nodiscard]] EventNumber mapped_at() const { return at_; }
+  /// The mapping that holds the address at the crash; null if there is none.
+  [[nodiscard]] const replay::Mapping* mapping_of(Address a) const;
+  /// True for an address in memory that could be read at the crash.
+  [[nodiscard]] bool is_mapped(Address a) const;
+  /// All of them, by address.
+  [[nodiscard]] const std::vector<replay::Mapping>& mappings() const { return mappings_; }
   [[nodiscard]] const binary::ModuleMap& modules() const { return map_; }
   [[nodiscard]] const binary::Symbolizer& symbols() const { return symbols_; }
   [[nodiscard]] const binary::Unwinder& unwinder() const { return unwinder_; }
@@ -46,6 +52,7 @@ class ProcessImage {
   const replay::TraceIndex& index_;
   ProcessId process_;
   EventNumber at_;
+  std::vector<replay::Mapping> mappings_;  ///< at the crash, by address
   binary::ModuleCache cache_;
   binary::ModuleMap map_;
   binary::Symbolizer symbols_;

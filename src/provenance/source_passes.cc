@@ -7,6 +7,7 @@
 
 #include "provenance/cached_memory.h"
 #include "provenance/slice/window_slice.h"
+#include "provenance/window_moment.h"
 #include "x86/instruction.h"
 
 namespace culprit::provenance {
@@ -38,15 +39,6 @@ class ExecutionObserver : public replay::PassObserver {
   }
   std::vector<replay::Hit> hits;  ///< oldest first, at most kKeptHits
 };
-
-/// The CFA that a hit at `registers` belongs to, from the call frame information alone.
-std::optional<Address> cfa_at(const ProcessImage& image, const Registers& registers) {
-  class NoMemory : public MemoryReader {
-   public:
-    std::size_t read(Address, std::span<std::byte>) const override { return 0; }
-  };
-  return image.unwinder().step(binary::Unwinder::start(registers), NoMemory{}).callee.cfa;
-}
 
 /// The newest hit that belongs to the activation with this CFA; where no CFA can be told, the newest.
 const replay::Hit* newest_in_frame(const ProcessImage& image, const std::vector<replay::Hit>& hits,
@@ -94,75 +86,128 @@ class LoadObserver : public ExecutionObserver {
   ResolvedSource& out_;
 };
 
-/// What the window's bytes are, in the words of a ValueSource.
-ValueSource from_window(const WindowSlice& slice, const ModuleCode& code, std::size_t frame) {
+/// The bytes of a general-purpose register that a step of a path put there.
+std::optional<std::uint64_t> value_after(const PathStep& step, const WindowQuery& query) {
+  const auto* reg = step.to ? std::get_if<x86::RegisterBytes>(&*step.to) : nullptr;
+  if (reg == nullptr || reg->cls != x86::RegisterClass::gpr || reg->size > 8) return std::nullopt;
+  const std::size_t next = step.index + 1;
+  const Registers& then = next < query.steps.size() ? query.steps[next] : query.final_registers;
+  const std::uint64_t value = then.gpr[reg->number] >> (8 * reg->offset);
+  return reg->size == 8 ? value : value & ((std::uint64_t{1} << (8 * reg->size)) - 1);
+}
+
+/// A place on the way of a value through a step window.
+struct Station {
   ValueSource source;
-  source.frame = frame;
-  const auto line = slice.main_line();
-  if (line.empty()) {
-    source.note = "the step window explains no byte of the value";
-    return source;
-  }
-  const WindowPiece& piece = slice.pieces[line.back()];
-  const bool transformed = line.size() > 1 || slice.pieces[line.front()].origin.kind ==
-                                                  OriginKind::transformation;
-  const Origin& origin = piece.origin;
-  source.pc = origin.pc;
-  source.size = piece.size;
-  source.offset = piece.parent ? 0 : piece.offset;
-  source.certainty = piece.certainty;
-  source.constant = origin.constant;
-  if (transformed) {
-    // The value was computed from another one: the chain goes on with the pointer-sized input, but the
-    // bytes are no longer the suspect's.
-    source.kind = ValueSource::Kind::arithmetic;
-    source.note = "the value was computed; its pointer-sized input was followed";
+  std::size_t step = 0;  ///< of the window: the instruction at source.pc
+};
+
+/// What a slice of a step window says about the asked bytes: each memory read on the way, the nearest to
+/// the end of the window first, then where the way ends.
+std::vector<Station> stations(const WindowSlice& slice, const WindowQuery& query, std::size_t frame) {
+  std::vector<Station> out;
+  const auto text = [&](ValueSource& source) {
+    const auto instruction = x86::decode_at(*query.code, source.pc);
+    if (instruction.ok()) source.instruction = x86::text(*instruction);
+  };
+  bool computed = false;
+  std::uint32_t offset = 0;
+  std::uint32_t size = 0;
+  for (const std::size_t i : slice.main_line()) {
+    const WindowPiece& piece = slice.pieces[i];
+    if (!piece.parent) {
+      offset = piece.offset;
+      size = piece.size;
+    } else {
+      // The value was computed from another one: the chain goes on with an input, whose bytes are no
+      // longer the suspect's.
+      computed = true;
+      offset = 0;
+      size = piece.size;
+    }
+    const auto begin = [&](Address pc) {
+      ValueSource source;
+      source.frame = frame;
+      source.pc = pc;
+      source.offset = offset;
+      source.size = size;
+      source.certainty = piece.certainty;
+      source.partial = !computed && piece.size < slice.pieces[slice.main_line().front()].size;
+      if (computed) {
+        source.kind = ValueSource::Kind::arithmetic;
+        source.note = "the value was computed; the input that decides it was followed";
+      }
+      return source;
+    };
+    for (const PathStep& step : piece.path) {
+      const auto* range = step.from ? std::get_if<ByteRange>(&*step.from) : nullptr;
+      if (range == nullptr) continue;
+      ValueSource source = begin(step.pc);
+      if (!computed) source.kind = ValueSource::Kind::memory;
+      source.address = range->start;
+      source.value = value_after(step, query);
+      text(source);
+      out.push_back({std::move(source), step.index});
+    }
+    const Origin& origin = piece.origin;
+    if (origin.kind == OriginKind::transformation && i != slice.main_line().back()) continue;
+
+    ValueSource source = begin(origin.pc);
+    source.constant = origin.constant;
     if (!piece.value.empty() && piece.value.size() <= 8) {
       std::uint64_t value = 0;
       std::memcpy(&value, piece.value.data(), piece.value.size());
       source.value = value;
     }
-  }
-  switch (origin.kind) {
-    case OriginKind::memory:
-      if (!transformed) source.kind = ValueSource::Kind::memory;
-      if (const auto* range = origin.place ? std::get_if<ByteRange>(&*origin.place) : nullptr) {
+    const auto unless_computed = [&](ValueSource::Kind kind) {
+      if (!computed) source.kind = kind;
+    };
+    switch (origin.kind) {
+      case OriginKind::memory:
+      case OriginKind::inconsistent: {
+        // Memory whose last store in the window wrote another value: somebody else wrote it after that,
+        // and the search for the last writer finds out who.
+        const auto* range = origin.place ? std::get_if<ByteRange>(&*origin.place) : nullptr;
+        if (range == nullptr) {
+          source.kind = ValueSource::Kind::unknown;
+          source.note = "a register changed behind the program's back in the step window";
+          break;
+        }
+        unless_computed(ValueSource::Kind::memory);
+        if (origin.kind == OriginKind::inconsistent) source.certainty = Certainty::likely;
+        if (!out.empty() && out.back().source.address == range->start) continue;  // the load was on the path
         source.address = range->start;
+        break;
       }
-      break;
-    case OriginKind::immediate:
-      if (!transformed) source.kind = ValueSource::Kind::immediate;
-      break;
-    case OriginKind::zero:
-      if (!transformed) source.kind = ValueSource::Kind::zero;
-      break;
-    case OriginKind::system_call:
-      if (!transformed) source.kind = ValueSource::Kind::system_call;
-      break;
-    case OriginKind::window_start:
-      source.kind = ValueSource::Kind::register_;
-      if (const auto* reg = origin.place ? std::get_if<x86::RegisterBytes>(&*origin.place) : nullptr) {
-        source.reg = *reg;
-      }
-      break;
-    case OriginKind::transformation:
-      if (origin.transformation && *origin.transformation < slice.transformations.size()) {
-        const Transformation& t = slice.transformations[*origin.transformation];
-        source.kind = t.kind == x86::FlowKind::address ? ValueSource::Kind::address
-                                                       : ValueSource::Kind::arithmetic;
-        source.pc = t.pc;
-      }
-      break;
-    case OriginKind::inconsistent:
-    case OriginKind::unreadable_code:
-    case OriginKind::limit:
-      source.kind = ValueSource::Kind::unknown;
-      source.note = to_string(origin.kind);
-      break;
+      case OriginKind::immediate: unless_computed(ValueSource::Kind::immediate); break;
+      case OriginKind::zero: unless_computed(ValueSource::Kind::zero); break;
+      case OriginKind::system_call: unless_computed(ValueSource::Kind::system_call); break;
+      case OriginKind::window_start:
+        source.kind = ValueSource::Kind::register_;
+        if (const auto* reg =
+                origin.place ? std::get_if<x86::RegisterBytes>(&*origin.place) : nullptr) {
+          source.reg = *reg;
+        }
+        break;
+      case OriginKind::transformation:
+        if (origin.transformation && *origin.transformation < slice.transformations.size()) {
+          const Transformation& t = slice.transformations[*origin.transformation];
+          source.kind = !computed && t.kind == x86::FlowKind::address && t.inputs.size() <= 1
+                            ? ValueSource::Kind::address
+                            : ValueSource::Kind::arithmetic;
+          source.pc = t.pc;
+        }
+        break;
+      case OriginKind::unreadable_code:
+      case OriginKind::limit:
+        source.kind = ValueSource::Kind::unknown;
+        source.note = to_string(origin.kind);
+        break;
+    }
+    text(source);
+    out.push_back({std::move(source), origin.step});
   }
-  const auto instruction = x86::decode_at(code, source.pc);
-  if (instruction.ok()) source.instruction = x86::text(*instruction);
-  return source;
+  return out;
 }
 
 /// Slices the window when it arrives, and names the place that it leads to.
@@ -179,6 +224,7 @@ class WindowObserver : public replay::PassObserver {
     query.final_registers = window.final_registers;
     query.code = &code_;
     query.asked = asked_;
+    query.mapped = [this](std::uint64_t a) { return image_.is_mapped(Address{a}); };
     const std::uint64_t size = std::holds_alternative<ByteRange>(asked_)
                                    ? std::get<ByteRange>(asked_).size
                                    : std::get<x86::RegisterBytes>(asked_).size;
@@ -190,17 +236,48 @@ class WindowObserver : public replay::PassObserver {
       out_.source.note = slice.error().message;
       return;
     }
-    out_.source = from_window(*slice, code_, frame_);
-    if (window.truncated) {
+    stations_ = stations(*slice, query, frame_);
+    if (stations_.empty()) out_.source.note = "the step window explains no byte of the value";
+    window_ = &window;  // it stays until the pass has ended
+  }
+
+  void on_end(const replay::Position&, const Registers&, const replay::LiveState& live) override {
+    const CachedMemory memory(live);
+    for (std::size_t i = 0; i < stations_.size(); ++i) {
+      const ValueSource& source = stations_[i].source;
+      const Moment then = moment_at_step(image_, moment_, *window_, stations_[i].step, frame_, code_);
+      std::optional<SourcePlace> place;
+      bool spill = false;
+      if (source.address) {
+        // A frame that has been left since is named by the registers of that time; its memory has gone.
+        const auto frame = then.frame_of(*source.address);
+        const bool left = frame && !lives_on(then.frames[*frame], *source.address);
+        const MemoryReader& readable = left ? static_cast<const MemoryReader&>(gone_) : memory;
+        place = describe_source(image_, left ? then : moment_, *source.address, source.size, readable);
+        // A register that was saved on the stack for a while, or passed there, is no variable that the
+        // program's authors know of: the value goes through it.
+        spill = frame && !(place->location.owner && !place->location.owner->variable.empty());
+      }
+      if (i + 1 < stations_.size() && (!place || spill)) continue;
+      out_.source = source;
+      out_.place = std::move(place);
+      out_.frames = then.frames;
+      break;
+    }
+    if (window_ != nullptr && window_->truncated) {
       out_.source.note = "the step window was cut at its limit: older instructions are missing";
       out_.source.certainty = Certainty::likely;
     }
   }
-  void on_end(const replay::Position&, const Registers&, const replay::LiveState& live) override {
-    name_place(image_, moment_, live, out_);
-  }
 
  private:
+  /// True if the frame that holds `address` at the window's end is still `frame`.
+  [[nodiscard]] bool lives_on(const WalkFrame& frame, Address address) const {
+    const auto now = moment_.frame_of(address);
+    return now && moment_.frames[*now].frame.cfa == frame.frame.cfa &&
+           moment_.frames[*now].code.entry == frame.code.entry;
+  }
+
   const ProcessImage& image_;
   const Moment& moment_;
   const ModuleCode& code_;
@@ -208,6 +285,9 @@ class WindowObserver : public replay::PassObserver {
   std::uint64_t value_;
   std::size_t frame_;
   ResolvedSource& out_;
+  std::vector<Station> stations_;
+  const replay::StepWindow* window_ = nullptr;
+  const NoMemory gone_;
 };
 
 std::optional<Place> asked_place(const ValueQuestion& question, const Moment& moment,
@@ -254,30 +334,35 @@ Result<ResolvedSource> resolve_by_window(replay::Replay& replay, const ProcessIm
     out.source.note = "the bytes asked for have no known place";
     return out;
   }
+  // Which entry of its function made each frame that the window may begin in? All in one pass.
+  ExecutionObserver entries;
+  replay::PassSpec counting;
+  std::vector<std::size_t> frames;
   for (int widened = 0; widened < limits.max_frames; ++widened) {
     const std::size_t i = question.frame + static_cast<std::size_t>(widened);
     if (i >= moment.frames.size()) break;
     const WalkFrame& frame = moment.frames[i];
     if (!frame.code.entry || !frame.frame.cfa) break;
-
-    // Which entry of the function made this frame?
-    ExecutionObserver entries;
-    replay::PassSpec counting;
     counting.probes.push_back(execution_of(frame.code.entry, image, moment.position.thread));
-    counting.probes.front().keep_last = kKeptHits;
-    counting.end = moment.mark;
-    counting.deadline = deadline;
-    CULPRIT_ASSIGN(const replay::PassResult counted, replay.run(counting, entries));
-    count(stats, counted);
+    counting.probes.back().keep_last = kKeptHits;
+    frames.push_back(i);
+  }
+  if (frames.empty()) return out;
+  counting.end = moment.mark;
+  counting.deadline = deadline;
+  CULPRIT_ASSIGN(const replay::PassResult counted, replay.run(counting, entries));
+  count(stats, counted);
+
+  for (std::size_t k = 0; k < frames.size(); ++k) {
+    const WalkFrame& frame = moment.frames[frames[k]];
     const replay::Hit* entry = nullptr;
     for (const replay::Hit& hit : entries.hits) {
-      if (hit.registers.sp() == *frame.frame.cfa - 8) entry = &hit;
+      if (hit.probe == k && hit.registers.sp() == *frame.frame.cfa - 8) entry = &hit;
     }
     if (entry == nullptr) {
       out.source.note = "the function's entry was not seen: its frame is older than the recording shows";
       break;
     }
-
     replay::PassSpec stepping;
     replay::StepSpec step;
     step.begin.kind = replay::Mark::Kind::probe_hit;
@@ -287,7 +372,7 @@ Result<ResolvedSource> resolve_by_window(replay::Replay& replay, const ProcessIm
     stepping.step = step;
     stepping.end = moment.mark;
     stepping.deadline = deadline;
-    WindowObserver observer(image, moment, code, *asked, value, i, out);
+    WindowObserver observer(image, moment, code, *asked, value, frames[k], out);
     CULPRIT_ASSIGN(const replay::PassResult stepped, replay.run(stepping, observer));
     count(stats, stepped);
     if (out.source.kind != ValueSource::Kind::register_) break;

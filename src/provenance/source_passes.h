@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "base/result.h"
 #include "provenance/last_writer.h"
@@ -19,7 +20,8 @@ namespace culprit::provenance {
 /// A source with its place named at the moment it was asked for.
 struct ResolvedSource {
   ValueSource source;
-  std::optional<SourcePlace> place;  ///< if source.kind is memory
+  std::optional<SourcePlace> place{};  ///< if source.address is known
+  std::vector<WalkFrame> frames{};   ///< the stack at source.pc, where a step window told it
 };
 
 /// Limits of a step window.

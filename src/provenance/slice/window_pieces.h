@@ -44,6 +44,7 @@ struct Fragment {
   std::int64_t added = 0;
   bool known = false;
   bool likely = false;
+  bool in_index = false;     ///< part of the index of an address that is bad
 };
 
 /// The fragments being followed, found by place.

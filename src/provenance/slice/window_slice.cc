@@ -221,7 +221,7 @@ class WindowTrace {
           break;
         default:
           if (passes_through(f, e, before, i)) break;
-          transform(f, instruction, e, before, i, transformation);
+          transform(f, instruction, e, destination->size, before, i, transformation);
           break;
       }
     }
@@ -297,7 +297,7 @@ class WindowTrace {
   }
 
   void transform(Fragment& f, const Instruction& instruction, const DataFlowEdge& e,
-                 const Registers& before, std::size_t i,
+                 std::uint64_t destination_size, const Registers& before, std::size_t i,
                  std::optional<std::size_t>& transformation) {
     if (!transformation) {
       transformation = transformations_.size();
@@ -314,9 +314,13 @@ class WindowTrace {
         spots.push_back(*spot);
         t.inputs.push_back(to_place(*spot));
       }
-      t.main_input = main_input(e, spots, before);
+      const auto value = logged_value(f.spot, after(i));
+      t.main_input = main_input(e, spots, before, value);
+      const bool chose_index = index_of_bad_sum(spots, before, value).has_value();
+      t.carries = t.main_input && (chose_index || carries(e, spots, *t.main_input, before, value,
+                                                          destination_size, f.in_index));
       t.followed = query_.follow_inputs && transformations_.size() < query_.max_transformations;
-      if (t.followed) t.followed = follow(spots, before, i);
+      if (t.followed) t.followed = follow(spots, before, i, f.in_index || chose_index);
       transformations_.push_back(std::move(t));
     } else {
       widen(transformations_[*transformation].result, f.spot);
@@ -339,7 +343,8 @@ class WindowTrace {
   }
 
   // Starts following each input of the transformation that is about to be added.
-  bool follow(const std::vector<Spot>& inputs, const Registers& before, std::size_t i) {
+  bool follow(const std::vector<Spot>& inputs, const Registers& before, std::size_t i,
+              bool in_index) {
     bool any = false;
     for (std::size_t k = 0; k < inputs.size(); ++k) {
       const Spot& input = inputs[k];
@@ -350,6 +355,7 @@ class WindowTrace {
       all.spot = input;
       all.group = static_cast<std::uint32_t>(groups_.size());
       all.since = i;
+      all.in_index = in_index;
       moved_.clear();
       split_to_units(all, input, moved_);
       for (Fragment& part : moved_) {
@@ -374,13 +380,15 @@ class WindowTrace {
            r.cls == RegisterClass::segment_base;
   }
 
-  // The pointer among the inputs: the first register that holds a plausible address; else a whole
-  // word from memory, whose value is not logged; else the only input there is.
-  static std::optional<std::size_t> main_input(const DataFlowEdge& e,
-                                               const std::vector<Spot>& inputs,
-                                               const Registers& before) {
+  // The input that the result stands or falls with.
+  std::optional<std::size_t> main_input(const DataFlowEdge& e, const std::vector<Spot>& inputs,
+                                        const Registers& before,
+                                        std::optional<std::uint64_t> result) const {
     if (inputs.size() == 1) return 0;
-    if (e.kind == FlowKind::select) return std::nullopt;
+    if (e.kind == FlowKind::select) return taken_input(inputs, before, result);
+    if (const auto index = index_of_bad_sum(inputs, before, result)) return index;
+    // The pointer: the first register that holds a plausible address; else a whole word from memory,
+    // whose value is not logged.
     for (std::size_t k = 0; k < inputs.size(); ++k) {
       const auto value = logged_value(inputs[k], before);
       if (value && inputs[k].size == 8 && looks_like_pointer(*value)) return k;
@@ -389,6 +397,52 @@ class WindowTrace {
       if (inputs[k].memory && inputs[k].size == 8) return k;
     }
     return std::nullopt;
+  }
+
+  // True if whoever made the main input made the result.
+  static bool carries(const DataFlowEdge& e, const std::vector<Spot>& inputs, std::size_t main,
+                      const Registers& before, std::optional<std::uint64_t> result,
+                      std::uint64_t result_size, bool in_index) {
+    if (e.kind == FlowKind::select) return true;
+    const auto value = logged_value(inputs[main], before);
+    const bool from_pointer = inputs[main].size == 8 && value && looks_like_pointer(*value);
+    const bool to_pointer = result_size == 8 && result && looks_like_pointer(*result);
+    // One input: one more of it, a tag, a mask, an extension; of an index also its scale.
+    if (inputs.size() == 1) {
+      return e.linear_scale == 1 || in_index || inputs[main].size < result_size || from_pointer ||
+             to_pointer;
+    }
+    return to_pointer && (from_pointer || (!value && inputs[main].size == 8));
+  }
+
+  // Of a conditional move: the input whose value the result has, if only one can be it.
+  static std::optional<std::size_t> taken_input(const std::vector<Spot>& inputs,
+                                                const Registers& before,
+                                                std::optional<std::uint64_t> result) {
+    std::optional<std::size_t> taken;
+    for (std::size_t k = 0; k < inputs.size(); ++k) {
+      const auto value = logged_value(inputs[k], before);
+      if (value && result && *value != *result) continue;
+      if (taken) return std::nullopt;
+      taken = k;
+    }
+    return taken;
+  }
+
+  // A good pointer and something else made an address that is none: the something else.
+  std::optional<std::size_t> index_of_bad_sum(const std::vector<Spot>& inputs,
+                                              const Registers& before,
+                                              std::optional<std::uint64_t> result) const {
+    if (!query_.mapped || !result || query_.mapped(*result) || inputs.size() != 2) return {};
+    std::optional<std::size_t> pointer;
+    for (std::size_t k = 0; k < 2; ++k) {
+      const auto value = logged_value(inputs[k], before);
+      if (!value || inputs[k].size != 8 || !query_.mapped(*value)) continue;
+      if (pointer) return {};
+      pointer = k;
+    }
+    if (!pointer) return {};
+    return 1 - *pointer;
   }
 
   // --- string runs -----------------------------------------------------------------------------
@@ -722,7 +776,7 @@ std::vector<std::size_t> WindowSlice::main_line() const {
       break;
     parent = origin.transformation;
     input = transformations[*parent].main_input;
-    if (!input) break;
+    if (!input || !transformations[*parent].carries) break;
   }
   return result;
 }

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -32,6 +33,9 @@ struct WindowQuery {
   /// The asked bytes' value if known, from offset 0; may be shorter than the asked bytes.
   std::vector<std::byte> value;
   bool follow_inputs = true;               ///< go on behind address computations and arithmetic
+  /// Whether an address was mapped. Where a sum is no such address although one of its inputs is, the
+  /// other input (an index) is what is wrong, and is the one to go on with. May be empty.
+  std::function<bool(std::uint64_t)> mapped;
   std::uint32_t max_transformations = 32;  ///< how many of those, nearest first
 };
 
@@ -96,8 +100,14 @@ struct Transformation {
   Place result;                                    ///< the bytes asked for of its result
   std::vector<Place> inputs;                       ///< before `step`
   std::optional<std::uint64_t> constant;
-  /// The input that carries the pointer, judged by the operation and the logged values.
+  /// The input to go on with: the one that carries the pointer, judged by the operation and the
+  /// logged values; the index, where the pointer is good and the sum is not; the one that was taken,
+  /// of a select.
   std::optional<std::size_t> main_input;
+  /// The result is the main input in another dress, so that who made the input made the result: a
+  /// pointer and an offset, a tag, a scaled index, the input that a select took. False: a value of its own
+  /// was computed here.
+  bool carries = false;
   bool followed = false;  ///< there are pieces whose parent this is
 };
 
@@ -106,8 +116,8 @@ struct WindowSlice {
   std::vector<WindowPiece> pieces;  ///< by parent (asked bytes first), input, offset
   std::vector<Transformation> transformations;
 
-  /// Indices into `pieces`: the largest piece of the asked bytes, then through each
-  /// transformation's main input, to the last origin. Empty only if `pieces` is.
+  /// Indices into `pieces`: the largest piece of the asked bytes, then through the main input of each
+  /// transformation that carries it, to the last origin. Empty only if `pieces` is.
   std::vector<std::size_t> main_line() const;
 };
 
