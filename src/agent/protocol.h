@@ -18,7 +18,8 @@
 //   driver: Spec, Clones*, KernelWrites*, Start   (the tables may come in several frames)
 //   agent:  { TaskStarted | Hit | MapEvent | StepChunk | ... }*
 //           A Hit with live == true, and EndReached, stop the replay: the agent then answers
-//           requests (ReadMemory, ReadRegisters, ListThreads, ReadMaps), one answer frame each,
+//           requests (ReadMemory, ReadRegisters, ListThreads, ReadMaps, FindHeapBlocks), one answer
+//           frame each,
 //           until GoOn or Finish. Elsewhere the driver may only send Finish, which the agent looks
 //           for now and then.
 //   agent:  StepInfo + StepChunk* if a window was asked for and begun; kept Hits: before
@@ -43,12 +44,15 @@
 
 namespace culprit::agent::wire {
 
-inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::uint32_t kVersion = 2;
 inline constexpr std::uint32_t kMaxRead = 1 << 20;           ///< bytes of one ReadMemory
 inline constexpr std::uint32_t kMaxFrame = kMaxRead + 4096;  ///< of `length`
 inline constexpr std::size_t kMaxUnits = 4;                  ///< x86-64 debug address registers
 inline constexpr std::size_t kMaxProbes = 16;                ///< probes and marks' own probes
 inline constexpr std::size_t kMaxText = 4096;
+inline constexpr std::size_t kMaxHeapFunctions = 64;
+inline constexpr std::size_t kMaxHeapStack = 1024;  ///< bytes of the stack kept with an allocator call
+inline constexpr std::size_t kMaxHeapBlocks = 16;   ///< of one answer
 inline constexpr std::size_t kTableChunk = 16384;  ///< entries of one Clones/KernelWrites frame
 /// Hit::syscall of a change that no system call made (see KernelCause).
 inline constexpr std::uint64_t kNoSyscall = ~std::uint64_t{0};
@@ -69,6 +73,7 @@ enum class Type : std::uint8_t {
   threads,
   text,
   refused,
+  heap_blocks,
   // driver to agent
   spec = 64,
   clones,
@@ -80,6 +85,7 @@ enum class Type : std::uint8_t {
   read_maps,
   go_on,
   finish,
+  find_heap_blocks,
 };
 
 /// Appends fields to a byte buffer.
@@ -439,6 +445,49 @@ struct Text {
   }
 };
 
+/// A call of an allocator's function, at its entry.
+struct HeapCall {
+  Position position;
+  std::uint64_t ordinal = 0;  ///< among the calls of this address space, from 1: the same in each pass
+  std::uint8_t function = 0;  ///< index into HeapSpec::functions
+  Registers registers;        ///< before its first instruction
+  std::vector<std::uint8_t> stack;  ///< from rsp up; may be empty for old calls
+  template <typename A>
+  void fields(A& a) {
+    a(position, ordinal, function, registers);
+    a.blob(stack, kMaxHeapStack);
+  }
+};
+
+/// A block as the allocator was asked for it.
+struct HeapBlock {
+  std::uint64_t start = 0, size = 0;
+  HeapCall allocated;
+  std::optional<HeapCall> released;
+  template <typename A>
+  void fields(A& a) {
+    a(start, size, allocated, released);
+  }
+};
+
+struct HeapBlocks {
+  static constexpr Type type = Type::heap_blocks;
+  std::vector<HeapBlock> holding;  ///< hold the address, newest first
+  std::optional<HeapBlock> below;  ///< the nearest living block that ends at or below the address
+  std::optional<HeapBlock> above;  ///< the nearest living block that begins above it
+  std::vector<HeapCall> stray;     ///< newest releases of exactly this address when no block began there
+  std::optional<HeapCall> current;  ///< the newest call of the stopped thread; it may have returned
+  std::uint64_t calls = 0;         ///< seen so far
+  bool complete = false;           ///< every call since the process's start was seen
+  template <typename A>
+  void fields(A& a) {
+    a.list(holding, kMaxHeapBlocks);
+    a(below, above);
+    a.list(stray, kMaxHeapBlocks);
+    a(current, calls, complete);
+  }
+};
+
 /// The request could not be answered.
 struct Refused {
   static constexpr Type type = Type::refused;
@@ -501,6 +550,42 @@ struct Mark {
   }
 };
 
+/// What a function of an allocator does (C standard and POSIX signatures).
+enum class HeapRole : std::uint8_t {
+  allocate,        ///< void* f(size)
+  allocate_array,  ///< void* f(count, size)
+  resize,          ///< void* f(old, size)
+  resize_array,    ///< void* f(old, count, size)
+  allocate_aligned,  ///< void* f(alignment, size)
+  allocate_into,     ///< int f(void** result, alignment, size)
+  release,           ///< void f(pointer)
+};
+
+/// A function whose calls are seen through a breakpoint on its first byte. It is set once the first eight
+/// bytes in memory are `code`.
+struct HeapFunction {
+  HeapRole role = HeapRole::allocate;
+  std::uint64_t address = 0;
+  std::uint64_t code = 0;
+  template <typename A>
+  void fields(A& a) {
+    a.enumeration(role, HeapRole::release);
+    a(address, code);
+  }
+};
+
+/// Asks for the book of the heap blocks of each address space in which the functions are. Not together
+/// with a step window.
+struct HeapSpec {
+  std::vector<HeapFunction> functions;
+  std::uint64_t max_calls = 0;  ///< after so many the breakpoints go, and the book is not complete
+  template <typename A>
+  void fields(A& a) {
+    a.list(functions, kMaxHeapFunctions);
+    a(max_calls);
+  }
+};
+
 struct Spec {
   static constexpr Type type = Type::spec;
   std::int32_t first_thread = 0;
@@ -511,12 +596,13 @@ struct Spec {
   std::uint32_t max_steps = 0;
   bool map_events = false;
   std::uint64_t max_hits = 0;
+  std::optional<HeapSpec> heap;
   template <typename A>
   void fields(A& a) {
     a(first_thread);
     a.list(units, kMaxUnits);
     a.list(probes, kMaxProbes);
-    a(end, begin, max_steps, map_events, max_hits);
+    a(end, begin, max_steps, map_events, max_hits, heap);
   }
 };
 
@@ -580,6 +666,15 @@ struct ReadRegisters {
   template <typename A>
   void fields(A& a) {
     a(thread);
+  }
+};
+
+struct FindHeapBlocks {
+  static constexpr Type type = Type::find_heap_blocks;
+  std::uint64_t address = 0;
+  template <typename A>
+  void fields(A& a) {
+    a(address);
   }
 };
 

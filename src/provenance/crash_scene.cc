@@ -108,7 +108,11 @@ class CrashObserver : public replay::PassObserver {
       scene.named_place = describe_source(image_, scene.moment, *named_, 8, memory);
       scene.named_value = memory.read_u64(*named_);
     }
-    if (!candidate_.deterministic) return;
+    check_heap(live);
+    if (!candidate_.deterministic) {
+      scene.abort = look_at_abort(image_, scene.moment, live);
+      return;
+    }
     scene.fault = find_fault(image_, registers, memory);
     if (!scene.fault) return;
     std::optional<ValueQuestion> question;
@@ -116,6 +120,9 @@ class CrashObserver : public replay::PassObserver {
       question = question_of_bad_target(scene.moment, memory);
     } else if (scene.fault->pointer) {
       question = ValueQuestion{0, registers.pc(), false, x86::whole(*scene.fault->pointer)};
+    }
+    if (auto blocks = live.heap_blocks(Address{scene.fault->pointer_value}); blocks.ok()) {
+      scene.pointer_blocks = *std::move(blocks);
     }
     if (!question) return;
     scene.fault_source = find_source(image_, scene.moment, *question, memory);
@@ -128,6 +135,18 @@ class CrashObserver : public replay::PassObserver {
   CrashScene scene;
 
  private:
+  /// A program that allocates all the time is too slow to follow.
+  void check_heap(const replay::LiveState& live) {
+    if (image_.heap() == nullptr) return;
+    const auto blocks = live.heap_blocks(Address{0});
+    if (!blocks.ok()) return image_.forget_heap();
+    if (!blocks->complete) {
+      image_.give_up_heap(fmt::format(
+          "the program makes more than {} calls of its allocator: heap blocks were not followed",
+          image_.heap()->max_calls));
+    }
+  }
+
   ProcessImage& image_;
   const replay::CrashCandidate& candidate_;
   std::optional<Address> named_;
@@ -228,6 +247,7 @@ Result<CrashScene> visit_crash(replay::Replay& replay, ProcessImage& image,
   replay::PassSpec spec;
   spec.end = candidate.mark;
   spec.deadline = deadline;
+  if (image.heap() != nullptr) spec.heap = *image.heap();
   CrashObserver observer(image, candidate, named);
   CULPRIT_ASSIGN(const replay::PassResult pass, replay.run(spec, observer));
   count(stats, pass);

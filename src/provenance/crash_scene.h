@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "crash/crash_report.h"
+#include "provenance/abort_scene.h"
 #include "provenance/last_writer.h"
 #include "provenance/moment.h"
 #include "provenance/process_image.h"
@@ -50,6 +51,10 @@ struct CrashScene {
   /// The slot that the crash report or the user named: its place and what it held at the stop.
   std::optional<SourcePlace> named_place;
   std::optional<std::uint64_t> named_value;
+  /// What a program that stopped itself was unhappy about.
+  std::optional<AbortScene> abort;
+  /// Whose heap memory the faulting pointer, and the slot that it was loaded from, pointed to.
+  std::optional<replay::HeapBlocks> pointer_blocks;
 };
 
 /// One pass to the crash mark. `named` is the slot that the crash report names, if it does. Verifies the

@@ -5,8 +5,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "provenance/naming.h"
 #include "base/syscall_names.h"
+#include "provenance/heap.h"
+#include "provenance/naming.h"
 
 namespace culprit::provenance {
 namespace {
@@ -290,6 +291,113 @@ report::Hop stale_hop(const ProcessImage& image, const Slot& slot, const SourceP
                        found.matches, found.matches == 1 ? "" : "s", function)
                  : "no write to these bytes was seen at all";
   hop.revisit = revisit(hop.position, style, std::nullopt, &slot);
+  return hop;
+}
+
+namespace {
+
+/// The program's own code among the callers of an allocator: past the allocator itself and the headers of
+/// the language's library, which only hand the call on.
+report::Writer program_code(const ProcessImage& image, const std::vector<report::Frame>& frames) {
+  const report::Frame* chosen = nullptr;
+  for (std::size_t i = 1; i < frames.size() && chosen == nullptr; ++i) {
+    const report::Frame& f = frames[i];
+    if (f.file.empty() || f.file.starts_with("/usr/include/") ||
+        f.file.starts_with("/usr/lib/") || f.file.starts_with("./") || f.file.find("/rustc/") == 0) {
+      continue;
+    }
+    chosen = &f;
+  }
+  if (chosen == nullptr && frames.size() > 1) chosen = &frames[1];
+  report::Writer out;
+  if (chosen == nullptr) return out;
+  out.function = chosen->function;
+  out.demangled = chosen->demangled;
+  out.file = chosen->file;
+  out.line = chosen->line;
+  out.column = chosen->column;
+  out.module = chosen->module;
+  out.module_offset = chosen->module_offset;
+  out.pc = chosen->pc;
+  if (out.line != 0) {
+    if (auto text = image.sources().line(out.file, out.line)) out.source_line = *std::move(text);
+  }
+  return out;
+}
+
+}  // namespace
+
+report::Hop block_hop(const ProcessImage& image, const replay::HeapBlock& block, bool released,
+                      const report::Location& about) {
+  report::Hop hop;
+  const bool gone = released && block.released;
+  const report::LifeEvent event = life_event(image, gone ? *block.released : block.allocated);
+  hop.kind = gone ? report::HopKind::release : report::HopKind::allocation;
+  hop.position = event.position;
+  hop.backtrace = event.backtrace;
+  hop.writer = program_code(image, event.backtrace);
+  hop.location = about;
+  replay::HeapBlocks blocks;
+  blocks.holding.push_back(block);
+  add_block(image, blocks, *hop.location);
+  hop.value_after = block.range.start.value;
+  hop.confidence = report::Confidence::proved;
+  hop.summary = fmt::format("{} {} the block of {} bytes at {} ({})", display(hop.writer),
+                            gone ? "gave up" : "was given", block.range.size,
+                            to_hex(block.range.start), event.description);
+  hop.note = "seen at the allocator's own entry in the replay";
+  return hop;
+}
+
+report::Hop stale_block_hop(const ProcessImage& image, const Slot& slot, const SourcePlace& place,
+                            const LastWriter& found, const report::Hop& reader,
+                            const RevisitStyle& style) {
+  report::Hop hop;
+  hop.kind = report::HopKind::stale_bytes;
+  hop.position = reader.position;
+  hop.location = place.location;
+  hop.value_after = slot.value;
+  hop.confidence = report::Confidence::proved;
+  add_block(image, *found.blocks, *hop.location);
+  report::Owner& owner = *hop.location->owner;
+  owner.life.alive_at_write = false;
+  const report::LifeEvent& born = *owner.life.born;
+  hop.writer = program_code(image, born.backtrace);
+  hop.backtrace = born.backtrace;
+  hop.summary = fmt::format("{} was never written since its block was allocated ({}): its bytes are older",
+                            name_of(place.location), born.description);
+  hop.note = found.writer ? "the last write of these bytes came before the allocation, and the allocator "
+                            "handed the block out as it was"
+                          : "no write to these bytes was seen at all";
+  hop.revisit = revisit(hop.position, style, std::nullopt, &slot);
+  return hop;
+}
+
+report::Hop intended_object_hop(const ProcessImage& image, const ObjectBounds& object,
+                                const Slot& stored) {
+  report::Hop hop;
+  if (object.block) {
+    hop = block_hop(image, *object.block, false, object.location);
+  } else {
+    hop.kind = report::HopKind::allocation;
+    hop.location = object.location;
+    hop.confidence = report::Confidence::proved;
+    if (object.location.owner) {
+      hop.writer.function = object.location.owner->function;
+      hop.writer.file = object.location.owner->declared_file;
+      hop.writer.line = object.location.owner->declared_line;
+      hop.writer.module = object.location.owner->module;
+    }
+  }
+  const bool behind = stored.address >= object.range.end();
+  const std::int64_t distance = behind ? stored.address - object.range.end()
+                                       : object.range.start - (stored.address + stored.size);
+  std::string object_name = name_of(object.location);
+  if (object.block) object_name = fmt::format("the block of {} bytes at {}", object.range.size, to_hex(object.range.start));
+  hop.summary = fmt::format("the store was meant for {} ({} bytes), and went {} bytes {} it", object_name,
+                            object.range.size, std::max<std::int64_t>(distance, 0),
+                            behind ? "behind the end of" : "before the start of");
+  hop.note = "the pointer that the store went through points into this object";
   return hop;
 }
 

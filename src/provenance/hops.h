@@ -41,6 +41,19 @@ struct RevisitStyle {
                                      const std::vector<WalkFrame>& frames, std::uint64_t value,
                                      const report::Hop& writer);
 
+/// The release (`released`) or the allocation of a heap block, as a hop. `about` is a place in it.
+[[nodiscard]] report::Hop block_hop(const ProcessImage& image, const replay::HeapBlock& block,
+                                    bool released, const report::Location& about);
+
+/// A heap block that was not written, at `slot`, since it was allocated.
+[[nodiscard]] report::Hop stale_block_hop(const ProcessImage& image, const Slot& slot,
+                                          const SourcePlace& place, const LastWriter& found,
+                                          const report::Hop& reader, const RevisitStyle& style);
+
+/// The object that a store was meant for, when it went out of it: `stored` is where it went.
+[[nodiscard]] report::Hop intended_object_hop(const ProcessImage& image, const ObjectBounds& object,
+                                              const Slot& stored);
+
 /// The value's source in the report's words.
 [[nodiscard]] report::Source report_source(const ValueSource& source,
                                            const std::optional<SourcePlace>& place,

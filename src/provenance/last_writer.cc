@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "provenance/cached_memory.h"
+#include "provenance/heap.h"
 #include "provenance/naming.h"
 
 namespace culprit::provenance {
@@ -30,8 +31,32 @@ std::size_t frame_of_writer(const Moment& moment, Address pc) {
   return 0;
 }
 
+/// The pointer that the store went through, as far as the stopped moment tells.
+void examine_pointer(const ProcessImage& image, const Slot& slot, const replay::LiveState& live,
+                     const MemoryReader& memory, WriterHit& out) {
+  const x86::Instruction& store = out.writer->instruction;
+  out.slot_object = object_at(image, out.moment, slot.address, live);
+  if (out.writer->operand >= store.memory.size()) return;
+  const x86::MemOperand& operand = store.memory[out.writer->operand];
+  if (operand.rip_relative || !operand.base || *operand.base == Gpr::rsp || store.repeated) return;
+  const auto before = x86::registers_before(store, out.moment.registers);
+  const auto number = static_cast<unsigned>(*operand.base);
+  if ((before.known >> number & 1) == 0) return;
+  out.pointer = before.registers[*operand.base];
+  out.pointer_source = find_source(image, out.moment, {out.frame, store.address, false,
+                                                       x86::whole(*operand.base)}, memory);
+  const ValueSource::Kind kind = out.pointer_source.kind;
+  out.pointer_direct = kind == ValueSource::Kind::memory || kind == ValueSource::Kind::load ||
+                       kind == ValueSource::Kind::address || kind == ValueSource::Kind::immediate;
+  if (kind == ValueSource::Kind::memory && out.pointer_source.address) {
+    out.pointer_place = describe_source(image, out.moment, *out.pointer_source.address,
+                                        out.pointer_source.size, memory);
+  }
+  out.pointer_object = object_at(image, out.moment, Address{*out.pointer}, live);
+}
+
 WriterHit examine(const ProcessImage& image, const Slot& slot, replay::Mark mark,
-                  const replay::Hit& hit, const MemoryReader& live) {
+                  const replay::Hit& hit, const replay::LiveState& live) {
   const CachedMemory memory(live);
   WriterHit out;
   out.hit = hit;
@@ -40,6 +65,15 @@ WriterHit examine(const ProcessImage& image, const Slot& slot, replay::Mark mark
   out.moment.registers = hit.registers;
   out.moment.frames = walk(image, hit.position.thread, hit.registers, memory);
   out.location = describe_location(image, out.moment, slot.address, slot.size, memory);
+  if (auto blocks = live.heap_blocks(slot.address); blocks.ok()) {
+    out.blocks = *std::move(blocks);
+    add_block(image, *out.blocks, out.location);
+  }
+  if (slot.size == 8) {
+    if (auto blocks = live.heap_blocks(Address{slot.value}); blocks.ok()) {
+      out.value_blocks = *std::move(blocks);
+    }
+  }
   for (const auto& runtime : image.runtimes()) {
     out.value_meaning = runtime->describe_value(slot.value, memory);
     if (!out.value_meaning.empty()) break;
@@ -58,6 +92,8 @@ WriterHit examine(const ProcessImage& image, const Slot& slot, replay::Mark mark
   const Address pc = out.writer->instruction.address;
   out.frame = frame_of_writer(out.moment, pc);
   out.code = image.symbols().locate(pc);
+
+  examine_pointer(image, slot, live, memory, out);
 
   StoredBytes stored{out.writer->operand, 0, slot.size};
   if (out.writer->written) {
@@ -113,6 +149,11 @@ class WriterObserver : public replay::PassObserver {
     return replay::Next::go_on;
   }
 
+  void on_end(const replay::Position&, const Registers&, const replay::LiveState& live) override {
+    if (auto found = live.heap_blocks(slot_.address); found.ok()) blocks = *std::move(found);
+  }
+
+  std::optional<replay::HeapBlocks> blocks;
   std::optional<WriterHit> writer;
   std::optional<replay::Hit> newest;
   std::optional<replay::Position> entered;
@@ -170,10 +211,40 @@ Result<LastWriter> outcome(const WriterObserver& observer, const replay::PassRes
     out.older_than_owner =
         !observer.newest || observer.newest->position.sequence < out.entered->sequence;
   }
+  out.blocks = observer.blocks;
+  if (out.blocks && out.blocks->complete && !out.blocks->holding.empty()) {
+    out.older_than_block = !observer.newest || observer.newest->position.sequence <
+                                                   out.blocks->holding.front().allocated.position.sequence;
+  }
   return out;
 }
 
 }  // namespace
+
+std::optional<ObjectBounds> object_at(const ProcessImage& image, const Moment& moment, Address address,
+                                      const replay::LiveState& live) {
+  const CachedMemory memory(live);
+  ObjectBounds out;
+  const auto blocks = live.heap_blocks(address);
+  if (blocks.ok() && !blocks->holding.empty()) {
+    out.block = blocks->holding.front();
+    out.range = out.block->range;
+    out.location = describe_location(image, moment, out.range.start, out.range.size, memory);
+    add_block(image, *blocks, out.location);
+    return out;
+  }
+  out.location = describe_location(image, moment, address, 1, memory);
+  const bool owned = out.location.region == report::RegionKind::stack ||
+                     out.location.region == report::RegionKind::runtime_stack ||
+                     out.location.region == report::RegionKind::global ||
+                     out.location.region == report::RegionKind::tls;
+  if (!owned || !out.location.owner || !out.location.owner->object ||
+      !out.location.owner->object_size || *out.location.owner->object_size == 0) {
+    return std::nullopt;
+  }
+  out.range = ByteRange{*out.location.owner->object, *out.location.owner->object_size};
+  return out;
+}
 
 replay::Probe Slot::probe() const {
   replay::Probe probe;
@@ -206,7 +277,7 @@ SourcePlace describe_source(const ProcessImage& image, const Moment& moment, Add
 
 Result<LastWriter> find_last_writer(replay::Replay& replay, const ProcessImage& image,
                                     const Slot& slot, const replay::Mark& before,
-                                    const std::optional<Activation>& owner,
+                                    const std::optional<Activation>& owner, bool with_heap,
                                     std::chrono::milliseconds deadline, report::Stats& stats) {
   replay::PassSpec spec;
   spec.probes.push_back(slot.probe());
@@ -223,6 +294,7 @@ Result<LastWriter> find_last_writer(replay::Replay& replay, const ProcessImage& 
   }
   spec.end = before;
   spec.deadline = deadline;
+  if (with_heap && image.heap() != nullptr) spec.heap = *image.heap();
 
   WriterObserver observer(image, slot, spec.probes.front(), owner);
   CULPRIT_ASSIGN(replay::PassResult pass, replay.run(spec, observer));
@@ -239,6 +311,7 @@ Result<LastWriter> find_last_writer(replay::Replay& replay, const ProcessImage& 
   replay::PassSpec again;
   again.end = hit_mark(spec.probes.front(), counting.newest->ordinal);
   again.deadline = deadline;
+  again.heap = spec.heap;
   OneWriterObserver one(image, slot, again.end, *counting.newest);
   CULPRIT_ASSIGN(const replay::PassResult last, replay.run(again, one));
   count(stats, last);

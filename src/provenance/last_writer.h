@@ -41,6 +41,17 @@ struct SourcePlace {
   std::string no_debug_info;             ///< why that frame's variables have no names; empty: they do
 };
 
+/// An object of the program: a variable, or a heap block.
+struct ObjectBounds {
+  ByteRange range;
+  report::Location location;               ///< named
+  std::optional<replay::HeapBlock> block;  ///< for heap blocks, freed ones too
+};
+
+/// The object that holds `address` at a stopped moment. Nothing where no bounds are known.
+[[nodiscard]] std::optional<ObjectBounds> object_at(const ProcessImage& image, const Moment& moment,
+                                                    Address address, const replay::LiveState& live);
+
 /// One write of the slot, examined while the replay stood at it.
 struct WriterHit {
   Moment moment;                               ///< just after the store
@@ -52,6 +63,18 @@ struct WriterHit {
   ValueSource source;
   std::optional<SourcePlace> source_place;     ///< if source.kind is memory
   std::string value_meaning;                   ///< what the value was to a runtime then
+  std::optional<replay::HeapBlocks> blocks;    ///< whose heap memory the slot was then
+  /// Whose heap memory the value, taken as an address, pointed to then.
+  std::optional<replay::HeapBlocks> value_blocks;
+
+  /// The pointer that the store went through: its base register before the store, if it has one.
+  std::optional<std::uint64_t> pointer;
+  ValueSource pointer_source;
+  std::optional<SourcePlace> pointer_place;  ///< if that is memory
+  /// The pointer is what its source held, nothing was added to it in between.
+  bool pointer_direct = false;
+  std::optional<ObjectBounds> slot_object;     ///< what holds the slot
+  std::optional<ObjectBounds> pointer_object;  ///< what the pointer points into
 };
 
 /// The outcome of a search.
@@ -63,13 +86,18 @@ struct LastWriter {
   std::optional<std::uint64_t> entry_ordinal;
   /// The write is older than the activation that owns the slot. None if that could not be told.
   std::optional<bool> older_than_owner;
+  /// Whose heap memory the slot was at the moment, if the heap's book was kept.
+  std::optional<replay::HeapBlocks> blocks;
+  /// The write is older than the newest heap block that held the slot then. None if that could not be told.
+  std::optional<bool> older_than_block;
 };
 
-/// One forward pass, two more where the value is written very often. Errors: those of Replay::run.
+/// One forward pass, two more where the value is written very often. `with_heap`: the pass keeps the heap's
+/// book, if the process has an allocator. Errors: those of Replay::run.
 [[nodiscard]] Result<LastWriter> find_last_writer(replay::Replay& replay, const ProcessImage& image,
                                                   const Slot& slot, const replay::Mark& before,
                                                   const std::optional<Activation>& owner,
-                                                  std::chrono::milliseconds deadline,
+                                                  bool with_heap, std::chrono::milliseconds deadline,
                                                   report::Stats& stats);
 
 /// Names `address` as a source at a stopped moment.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "provenance/heap.h"
+
 namespace culprit::provenance {
 namespace {
 
@@ -54,7 +56,13 @@ ProcessImage::ProcessImage(const replay::TraceIndex& index, ProcessId process, E
       symbols_(map_),
       unwinder_(map_),
       variables_(map_),
-      sources_(std::move(source_prefixes)) {}
+      sources_(std::move(source_prefixes)),
+      heap_(find_allocators(map_, symbols_)) {}
+
+void ProcessImage::give_up_heap(std::string why) {
+  heap_.reset();
+  warn(std::move(why));
+}
 
 const replay::Mapping* ProcessImage::mapping_of(Address a) const {
   auto after = std::upper_bound(

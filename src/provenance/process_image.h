@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "binary/symbolizer.h"
 #include "binary/unwinder.h"
 #include "binary/variables.h"
+#include "replay/replay.h"
 #include "replay/trace_index.h"
 #include "runtimes/detect.h"
 
@@ -45,6 +47,12 @@ class ProcessImage {
   [[nodiscard]] const std::vector<std::unique_ptr<runtimes::Runtime>>& runtimes() const {
     return detected_.runtimes;
   }
+  /// The allocators of the process; null if none is known, or their calls are too many to be followed.
+  [[nodiscard]] const replay::HeapSpec* heap() const { return heap_ ? &*heap_ : nullptr; }
+  /// No pass keeps the heap's book any more.
+  void give_up_heap(std::string why);
+  /// The same without a word: the process does not use the allocators that it has.
+  void forget_heap() { heap_.reset(); }
   [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
   void warn(std::string warning);
 
@@ -60,6 +68,7 @@ class ProcessImage {
   binary::VariableFinder variables_;
   binary::SourceReader sources_;
   runtimes::Detected detected_;
+  std::optional<replay::HeapSpec> heap_;
   std::vector<std::string> warnings_;
 };
 

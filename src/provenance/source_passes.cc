@@ -210,27 +210,62 @@ std::vector<Station> stations(const WindowSlice& slice, const WindowQuery& query
   return out;
 }
 
+/// What a window is asked: bytes at its end, or, where `at` is set, before the newest execution of that
+/// instruction.
+struct WindowQuestion {
+  Place asked;
+  std::optional<std::uint64_t> value;
+  std::optional<Address> at;
+};
+
 /// Slices the window when it arrives, and names the place that it leads to.
 class WindowObserver : public replay::PassObserver {
  public:
-  WindowObserver(const ProcessImage& image, const Moment& moment, const ModuleCode& code, Place asked,
-                 std::uint64_t value, std::size_t frame, ResolvedSource& out)
-      : image_(image), moment_(moment), code_(code), asked_(std::move(asked)), value_(value),
-        frame_(frame), out_(out) {}
+  /// `frame`: of the moment, at whose entry the window begins.
+  WindowObserver(const ProcessImage& image, const Moment& moment, const ModuleCode& code,
+                 const WindowQuestion& question, std::size_t frame, ResolvedSource& out)
+      : image_(image), moment_(moment), code_(code), question_(question), frame_(frame), out_(out) {}
 
   void on_window(const replay::StepWindow& window) override {
     WindowQuery query;
     query.steps = window.steps;
     query.final_registers = window.final_registers;
     query.code = &code_;
-    query.asked = asked_;
+    query.asked = question_.asked;
     query.mapped = [this](std::uint64_t a) { return image_.is_mapped(Address{a}); };
-    const std::uint64_t size = std::holds_alternative<ByteRange>(asked_)
-                                   ? std::get<ByteRange>(asked_).size
-                                   : std::get<x86::RegisterBytes>(asked_).size;
-    query.value.resize(8);
-    std::memcpy(query.value.data(), &value_, 8);
-    query.value.resize(static_cast<std::size_t>(std::min<std::uint64_t>(8, size)));
+    if (question_.at) {
+      std::size_t at = window.steps.size();
+      while (at > 0 && window.steps[at - 1].pc() != *question_.at) --at;
+      if (at == 0) {
+        out_.source.note = "the instruction was not executed in the step window";
+        return;
+      }
+      query.final_registers = window.steps[at - 1];
+      query.steps = query.steps.first(at - 1);
+    }
+    if (question_.value) {
+      const std::uint64_t size = std::holds_alternative<ByteRange>(question_.asked)
+                                     ? std::get<ByteRange>(question_.asked).size
+                                     : std::get<x86::RegisterBytes>(question_.asked).size;
+      query.value.resize(8);
+      std::memcpy(query.value.data(), &*question_.value, 8);
+      query.value.resize(static_cast<std::size_t>(std::min<std::uint64_t>(8, size)));
+    }
+    window_ = &window;  // it stays until the pass has ended
+    if (query.steps.empty()) {
+      // Asked at the function's first instruction.
+      Station entry;
+      entry.source.kind = ValueSource::Kind::register_;
+      entry.source.frame = frame_;
+      entry.source.pc = query.final_registers.pc();
+      if (const auto* reg = std::get_if<x86::RegisterBytes>(&question_.asked)) {
+        entry.source.reg = *reg;
+        entry.source.size = reg->size;
+        entry.source.value = query.final_registers.gpr[reg->number];
+      }
+      stations_.push_back(std::move(entry));
+      return;
+    }
     const auto slice = slice_window(query);
     if (!slice.ok()) {
       out_.source.note = slice.error().message;
@@ -238,7 +273,6 @@ class WindowObserver : public replay::PassObserver {
     }
     stations_ = stations(*slice, query, frame_);
     if (stations_.empty()) out_.source.note = "the step window explains no byte of the value";
-    window_ = &window;  // it stays until the pass has ended
   }
 
   void on_end(const replay::Position&, const Registers&, const replay::LiveState& live) override {
@@ -281,8 +315,7 @@ class WindowObserver : public replay::PassObserver {
   const ProcessImage& image_;
   const Moment& moment_;
   const ModuleCode& code_;
-  Place asked_;
-  std::uint64_t value_;
+  const WindowQuestion& question_;
   std::size_t frame_;
   ResolvedSource& out_;
   std::vector<Station> stations_;
@@ -321,25 +354,20 @@ Result<ResolvedSource> resolve_load(replay::Replay& replay, const ProcessImage& 
   return out;
 }
 
-Result<ResolvedSource> resolve_by_window(replay::Replay& replay, const ProcessImage& image,
-                                         const Moment& moment, const ValueQuestion& question,
-                                         std::uint64_t value, WindowLimits limits,
-                                         std::chrono::milliseconds deadline, report::Stats& stats) {
-  const ModuleCode code(image.modules());
-  ResolvedSource out;
-  out.source.frame = question.frame;
-  out.source.pc = question.pc;
-  const auto asked = asked_place(question, moment, code);
-  if (!asked) {
-    out.source.note = "the bytes asked for have no known place";
-    return out;
-  }
+namespace {
+
+/// Asks windows that begin at the entry of frame `first` of the moment, or of its callers.
+Result<ResolvedSource> ask_windows(replay::Replay& replay, const ProcessImage& image,
+                                   const Moment& moment, std::size_t first, const ModuleCode& code,
+                                   const WindowQuestion& question, WindowLimits limits,
+                                   std::chrono::milliseconds deadline, report::Stats& stats,
+                                   ResolvedSource out) {
   // Which entry of its function made each frame that the window may begin in? All in one pass.
   ExecutionObserver entries;
   replay::PassSpec counting;
   std::vector<std::size_t> frames;
   for (int widened = 0; widened < limits.max_frames; ++widened) {
-    const std::size_t i = question.frame + static_cast<std::size_t>(widened);
+    const std::size_t i = first + static_cast<std::size_t>(widened);
     if (i >= moment.frames.size()) break;
     const WalkFrame& frame = moment.frames[i];
     if (!frame.code.entry || !frame.frame.cfa) break;
@@ -372,12 +400,45 @@ Result<ResolvedSource> resolve_by_window(replay::Replay& replay, const ProcessIm
     stepping.step = step;
     stepping.end = moment.mark;
     stepping.deadline = deadline;
-    WindowObserver observer(image, moment, code, *asked, value, frames[k], out);
+    WindowObserver observer(image, moment, code, question, frames[k], out);
     CULPRIT_ASSIGN(const replay::PassResult stepped, replay.run(stepping, observer));
     count(stats, stepped);
     if (out.source.kind != ValueSource::Kind::register_) break;
   }
   return out;
+}
+
+}  // namespace
+
+Result<ResolvedSource> resolve_by_window(replay::Replay& replay, const ProcessImage& image,
+                                         const Moment& moment, const ValueQuestion& question,
+                                         std::uint64_t value, WindowLimits limits,
+                                         std::chrono::milliseconds deadline, report::Stats& stats) {
+  const ModuleCode code(image.modules());
+  ResolvedSource out;
+  out.source.frame = question.frame;
+  out.source.pc = question.pc;
+  const auto asked = asked_place(question, moment, code);
+  if (!asked) {
+    out.source.note = "the bytes asked for have no known place";
+    return out;
+  }
+  const WindowQuestion window{*asked, value, std::nullopt};
+  return ask_windows(replay, image, moment, question.frame, code, window, limits, deadline, stats,
+                     std::move(out));
+}
+
+Result<ResolvedSource> resolve_register_at(replay::Replay& replay, const ProcessImage& image,
+                                           const Moment& moment, std::size_t frame, Address pc, Gpr reg,
+                                           WindowLimits limits, std::chrono::milliseconds deadline,
+                                           report::Stats& stats) {
+  const ModuleCode code(image.modules());
+  ResolvedSource out;
+  out.source.frame = frame;
+  out.source.pc = pc;
+  const WindowQuestion window{x86::whole(reg), std::nullopt, pc};
+  return ask_windows(replay, image, moment, frame, code, window, limits, deadline, stats,
+                     std::move(out));
 }
 
 }  // namespace culprit::provenance

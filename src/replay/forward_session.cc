@@ -41,6 +41,25 @@ Hit hit_of(const wire::Hit& in) {
   return hit;
 }
 
+HeapCall heap_call_of(wire::HeapCall& in) {
+  HeapCall call;
+  call.position = position_of(in.position);
+  call.ordinal = in.ordinal;
+  call.function = in.function;
+  call.registers = in.registers;
+  call.stack.resize(in.stack.size());
+  if (!in.stack.empty()) std::memcpy(call.stack.data(), in.stack.data(), in.stack.size());
+  return call;
+}
+
+HeapBlock heap_block_of(wire::HeapBlock& in) {
+  HeapBlock block;
+  block.range = ByteRange{Address{in.start}, std::max<std::uint64_t>(in.size, 1)};
+  block.allocated = heap_call_of(in.allocated);
+  if (in.released) block.released = heap_call_of(*in.released);
+  return block;
+}
+
 }  // namespace
 
 /// The stopped replay, asked through the session.
@@ -77,6 +96,19 @@ class SessionLiveState final : public LiveState {
       result.push_back({ThreadId{each.thread}, ProcessId{each.process}});
     }
     return result;
+  }
+
+  Result<HeapBlocks> heap_blocks(Address address) const override {
+    CULPRIT_ASSIGN(auto reply,
+                   session_.ask<wire::HeapBlocks>(wire::FindHeapBlocks{address.value}));
+    HeapBlocks out;
+    out.complete = reply.complete;
+    for (wire::HeapBlock& block : reply.holding) out.holding.push_back(heap_block_of(block));
+    if (reply.below) out.below = heap_block_of(*reply.below);
+    if (reply.above) out.above = heap_block_of(*reply.above);
+    if (reply.current) out.current = heap_call_of(*reply.current);
+    for (wire::HeapCall& call : reply.stray) out.stray.push_back(heap_call_of(call));
+    return out;
   }
 
   Result<std::string> maps() const override {

@@ -226,6 +226,19 @@ Result<PassOrders> make_orders(const PassSpec& pass, const TraceIndex& index,
     CULPRIT_ASSIGN(spec.begin, make_mark(spec, pass.step->begin, index));
     spec.max_steps = pass.step->max_steps;
   }
+  if (pass.heap) {
+    if (pass.step) return usage("a step window and the heap's book do not go together");
+    if (pass.heap->functions.size() > wire::kMaxHeapFunctions) {
+      return usage("too many allocator functions");
+    }
+    wire::HeapSpec& heap = spec.heap.emplace();
+    heap.max_calls = pass.heap->max_calls;
+    for (const HeapFunction& function : pass.heap->functions) {
+      // The enumerations are the same list.
+      heap.functions.push_back({static_cast<wire::HeapRole>(function.role), function.address.value,
+                                function.code});
+    }
+  }
   constexpr std::uint64_t clone_vm = 0x100;  // linux/sched.h
   constexpr std::uint64_t clone_thread = 0x10000;
   for (const TraceClone& clone : index.clones()) {

@@ -127,12 +127,65 @@ struct StepSpec {
   std::uint32_t max_steps = 50'000;  ///< at most this many instructions are kept: the newest
 };
 
+/// What a function of an allocator does: the C and POSIX signatures.
+enum class HeapRole : std::uint8_t {
+  allocate,          ///< void* f(size): malloc, valloc
+  allocate_array,    ///< void* f(count, size): calloc
+  resize,            ///< void* f(old, size): realloc
+  resize_array,      ///< void* f(old, count, size): reallocarray
+  allocate_aligned,  ///< void* f(alignment, size): aligned_alloc, memalign
+  allocate_into,     ///< int f(void** result, alignment, size): posix_memalign
+  release,           ///< void f(pointer): free
+};
+
+/// A function of an allocator in the recorded program.
+struct HeapFunction {
+  HeapRole role = HeapRole::allocate;
+  std::string name;
+  Address address;         ///< of its first byte
+  std::uint64_t code = 0;  ///< its first eight bytes, little endian
+};
+
+/// Asks a pass to keep the book of the heap blocks: each call of these functions costs some 50 µs.
+struct HeapSpec {
+  std::vector<HeapFunction> functions;   ///< at most 64
+  std::uint64_t max_calls = 50'000;      ///< after so many the book is given up
+};
+
+/// A call of an allocator's function, at its entry.
+struct HeapCall {
+  Position position;
+  std::uint64_t ordinal = 0;     ///< among the process's calls, from 1: the same in each pass
+  std::size_t function = 0;      ///< index into HeapSpec::functions
+  Registers registers;           ///< rsp points to the return address
+  std::vector<std::byte> stack;  ///< from rsp up, at most 1 KiB; may be empty for old calls
+};
+
+/// A heap block as the program asked for it.
+struct HeapBlock {
+  ByteRange range;  ///< a block of no bytes has one here
+  HeapCall allocated;
+  std::optional<HeapCall> released;
+};
+
+/// What the heap's book says of an address at a moment.
+struct HeapBlocks {
+  std::vector<HeapBlock> holding;  ///< hold the address, newest first, freed ones too; at most 8
+  std::optional<HeapBlock> below;  ///< the nearest living block that ends at or below the address
+  std::optional<HeapBlock> above;  ///< the nearest living block that begins above it
+  std::vector<HeapCall> stray;     ///< newest releases of exactly this address where no block began
+  /// The newest call of the thread that the stop belongs to; it may have returned.
+  std::optional<HeapCall> current;
+  bool complete = false;  ///< every call since the process's start was seen
+};
+
 /// What one pass must do.
 struct PassSpec {
   std::vector<Probe> probes;
   Mark end;                      ///< the pass stops here (live), or at the end of the trace
   std::optional<StepSpec> step;  ///< the window ends at `end`
   bool map_events = false;       ///< report MapEvents
+  std::optional<HeapSpec> heap;  ///< keep the heap's book; not together with `step`
   std::chrono::milliseconds deadline{60'000};
 };
 
@@ -150,6 +203,12 @@ class LiveState : public MemoryReader {
   [[nodiscard]] virtual Result<Registers> registers(ThreadId thread) const = 0;
   /// All live threads, in order of creation.
   [[nodiscard]] virtual Result<std::vector<Thread>> threads() const = 0;
+  /// What is known of an address as heap memory. Errors: not_found if the pass keeps no book, or has seen
+  /// none of the allocator's functions in this process.
+  [[nodiscard]] virtual Result<HeapBlocks> heap_blocks(Address address) const {
+    (void)address;
+    return Error{ErrorCode::not_found, "this replay keeps no book of the heap"};
+  }
   /// The text of /proc/PID/maps of the stopped process as the replay sees it (paths may be rr's
   /// copies inside the trace), at most 1 MiB.
   [[nodiscard]] virtual Result<std::string> maps() const = 0;

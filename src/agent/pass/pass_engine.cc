@@ -26,6 +26,7 @@ constexpr long kSysemuSinglestep = 32;
 constexpr std::uint64_t kRrPageStart = 0x6fffd000;
 constexpr std::uint64_t kRrPageEnd = 0x70003000;
 constexpr int kSyscallStop = SIGTRAP | 0x80;
+constexpr std::uint8_t kInt3 = 0xcc;
 
 bool in_rr_page(std::uint64_t rip) { return rip >= kRrPageStart && rip < kRrPageEnd; }
 
@@ -166,6 +167,11 @@ PassEngine::PassEngine(ControlChannel& channel, PassPlan plan)
         static_cast<std::uint32_t>(i));
   }
   steps_.start(spec_.max_steps);
+  if (spec_.heap) {
+    for (std::size_t i = 0; i < spec_.heap->functions.size(); ++i) {
+      heap_functions_[spec_.heap->functions[i].address] = static_cast<std::uint8_t>(i);
+    }
+  }
 }
 
 // ------------------------------------------------------------------------------- resumes
@@ -187,6 +193,7 @@ bool PassEngine::before_resume(pid_t tid, Resume resume) {
     if (!tasks_.empty() || resume.request != kSysemu) return false;
     task = &tasks_.add_first(tid);
     channel_.send(wire::TaskStarted{tid, task->thread});
+    channel_.flush();  // a pass that reports nothing else may be ended by its deadline
   }
   task->last_resume = resume;
   task->running_program = runs_program(*task, resume);
@@ -234,6 +241,10 @@ void PassEngine::on_program_resume(Task& task) {
     }
   }
   if (watches_memory_) look_for_kernel_changes(task);
+  if (spec_.heap && (!task.space->heap_looked ||
+                     (returning && is_map_syscall(task.entry.orig_rax)))) {
+    watch_heap(task);
+  }
   task.in_syscall = false;
   task.rr_acted = false;
   if (returning && (reached(spec_.end, wire::MarkKind::syscall_exit, task) ||
@@ -323,8 +334,14 @@ bool PassEngine::on_stop(pid_t tid, int status) {
   if (over_) return false;
   const ErrnoKeeper keeper;
   Task* task = tasks_.find(tid);
-  if (task == nullptr || !swallow(*task, status)) return false;
-  run_on(*task);
+  if (task == nullptr) return false;
+  int now = status;
+  if (swallow(*task, now)) {
+    run_on(*task);
+    return true;
+  }
+  if (now == status) return false;
+  queue_status(tid, now);
   return true;
 }
 
@@ -341,7 +358,7 @@ void PassEngine::run_on(Task& task) {
   }
 }
 
-bool PassEngine::swallow(Task& task, int status) {
+bool PassEngine::swallow(Task& task, int& status) {
   if (!WIFSTOPPED(status)) {
     tasks_.end(task);
     return false;
@@ -358,7 +375,7 @@ bool PassEngine::swallow(Task& task, int status) {
   if (event != 0 || !task.running_program) return false;
 
   const int signal = WSTOPSIG(status);
-  if (signal == SIGTRAP) return on_trap(task);
+  if (signal == SIGTRAP) return on_trap(task, status);
   if (task.stepping) {
     clear_dr6(task.real);  // rr must not see our step
     end_repeat(task);
@@ -383,9 +400,10 @@ void PassEngine::on_clone(Task& task) {
     fail(wire::Failed::Reason::divergence, "the replay made a task that the trace does not have");
   }
   channel_.send(wire::TaskStarted{added->real, added->thread});
+  channel_.flush();
 }
 
-bool PassEngine::on_trap(Task& task) {
+bool PassEngine::on_trap(Task& task, int& status) {
   const auto dr6 =
       dr7_ == 0 && !task.stepping ? std::optional<std::uint64_t>(0) : read_dr6(task.real);
   if (!dr6) return false;
@@ -432,6 +450,9 @@ bool PassEngine::on_trap(Task& task) {
 
   if (!registers) registers = read_registers(task.real);
   if (!registers) return false;
+  if (!task.stepping && task.space->code_breakpoints.contains(registers->rip - 1)) {
+    return on_code_breakpoint(task, *registers, status);
+  }
   if (breakpoint.set && registers->rip == breakpoint.address + 1) {
     if (breakpoint.on_syscall) on_syscall_entry(task, *registers, true);
   } else {
@@ -480,6 +501,110 @@ void PassEngine::on_signal(Task& task, int signal) {
     if (is_end) end_here(task, *registers);
     begin_window(task);
   }
+}
+
+// ------------------------------------------------------------------------------- heap
+
+void PassEngine::watch_heap(Task& task) {
+  Space& space = *task.space;
+  space.heap_looked = true;
+  if (space.heap_abandoned) return;
+  for (const wire::HeapFunction& function : spec_.heap->functions) {
+    if (space.code_breakpoints.contains(function.address)) continue;
+    std::uint64_t code = 0;
+    if (read_memory(task.real, function.address, std::as_writable_bytes(std::span(&code, 1))) !=
+            sizeof code ||
+        code != function.code) {
+      continue;
+    }
+    if (const auto old = poke_byte(task.real, function.address, kInt3)) {
+      space.code_breakpoints[function.address] = *old;
+      if (!space.heap) space.heap.emplace(spec_.heap->functions);
+    }
+  }
+}
+
+bool PassEngine::on_code_breakpoint(Task& task, Registers registers, int& status) {
+  --registers.rip;
+  Space& space = *task.space;
+  const std::uint64_t address = registers.rip;
+  set_rip(task.real, address);
+  note_allocator_call(task, registers);
+
+  const auto breakpoint = space.code_breakpoints.find(address);
+  if (breakpoint == space.code_breakpoints.end()) return resume_again(task);
+  poke_byte(task.real, address, breakpoint->second);
+  const bool emulate =
+      task.last_resume.request == kSysemu || task.last_resume.request == kSysemuSinglestep;
+  const bool rr_steps = task.last_resume.request == PTRACE_SINGLESTEP ||
+                        task.last_resume.request == kSysemuSinglestep;
+  if (raw_ptrace(emulate ? kSysemuSinglestep : static_cast<long>(PTRACE_SINGLESTEP), task.real, 0,
+                 0) < 0) {
+    return false;
+  }
+  pid_t tid = -1;
+  do {
+    tid = raw_waitpid(task.real, &status, __WALL);
+  } while (tid < 0 && errno == EINTR);
+  if (tid < 0 || !WIFSTOPPED(status)) {
+    tasks_.end(task);
+    return false;
+  }
+  poke_byte(task.real, address, kInt3);
+  // The instruction may have done something of its own: a fault, a system call.
+  if (status >> 16 != 0 || WSTOPSIG(status) != SIGTRAP) {
+    clear_dr6(task.real);
+    return swallow(task, status);
+  }
+  const std::uint64_t dr6 = read_dr6(task.real).value_or(0);
+  const std::uint64_t units = dr6 & kDr6Units & ((std::uint64_t{1} << spec_.units.size()) - 1);
+  if (units != 0) {
+    clear_dr6(task.real);
+    std::optional<Registers> after;
+    on_units(task, units, after);
+  }
+  if (rr_steps) return false;
+  clear_dr6(task.real);
+  return resume_again(task);
+}
+
+void PassEngine::note_allocator_call(Task& task, const Registers& registers) {
+  Space& space = *task.space;
+  if (!space.heap) return;
+  AllocationLog& log = *space.heap;
+  if (log.returns(task.thread, registers[Gpr::rsp])) {
+    std::uint64_t result = registers[Gpr::rax];
+    if (const auto slot = log.result_slot(task.thread)) {
+      const bool failed = (result & 0xffff'ffff) != 0;  // an int
+      if (failed || read_memory(task.real, *slot, std::as_writable_bytes(std::span(&result, 1))) !=
+                        sizeof result) {
+        result = 0;
+      }
+    }
+    log.on_return(task.thread, result);
+  }
+  const auto function = heap_functions_.find(registers.rip);
+  if (function == heap_functions_.end()) return;
+  wire::HeapCall call;
+  call.position = position(task);
+  call.function = function->second;
+  call.registers = registers;
+  call.stack.resize(wire::kMaxHeapStack);
+  call.stack.resize(read_memory(task.real, registers[Gpr::rsp],
+                                std::as_writable_bytes(std::span(call.stack))));
+  std::uint64_t caller = 0;
+  if (call.stack.size() >= sizeof caller) std::memcpy(&caller, call.stack.data(), sizeof caller);
+  if (log.on_entry(std::move(call)) && caller != 0 && !space.code_breakpoints.contains(caller)) {
+    if (const auto old = poke_byte(task.real, caller, kInt3)) space.code_breakpoints[caller] = *old;
+  }
+  if (log.calls() > spec_.heap->max_calls) abandon_heap(task);
+}
+
+void PassEngine::abandon_heap(Task& task) {
+  Space& space = *task.space;
+  for (const auto& [address, byte] : space.code_breakpoints) poke_byte(task.real, address, byte);
+  space.code_breakpoints.clear();
+  space.heap_abandoned = true;
 }
 
 // ------------------------------------------------------------------------------- hits
@@ -789,6 +914,11 @@ bool PassEngine::answer(const wire::FrameView& request, Task& task, const Regist
       reply.bytes.resize(ask->length);
       reply.bytes.resize(
           read_memory(task.real, ask->address, std::as_writable_bytes(std::span(reply.bytes))));
+      const auto& breakpoints = task.space->code_breakpoints;
+      for (auto it = breakpoints.lower_bound(ask->address);
+           it != breakpoints.end() && it->first - ask->address < reply.bytes.size(); ++it) {
+        reply.bytes[static_cast<std::size_t>(it->first - ask->address)] = it->second;
+      }
       channel_.send(reply);
       return true;
     }
@@ -809,6 +939,18 @@ bool PassEngine::answer(const wire::FrameView& request, Task& task, const Regist
       for (const auto& each : tasks_.all()) {
         if (!each->ended) reply.threads.push_back({each->thread, each->process});
       }
+      channel_.send(reply);
+      return true;
+    }
+    case wire::Type::find_heap_blocks: {
+      const auto ask = wire::parse_payload<wire::FindHeapBlocks>(request.payload);
+      if (!ask) return false;
+      if (!task.space->heap) {
+        channel_.send(wire::Refused{"no allocator was seen in this process"});
+        return true;
+      }
+      wire::HeapBlocks reply = task.space->heap->blocks_at(ask->address, task.thread);
+      reply.complete &= !task.space->heap_abandoned;
       channel_.send(reply);
       return true;
     }

@@ -62,14 +62,14 @@ class PassEngine final : public TraceeFilter {
 
   // What a stop or a resume means.
   bool runs_program(const Task& task, Resume resume) const;
-  /// A stop of a task that rr has not seen. True if the task runs again.
-  bool swallow(Task& task, int status);
+  /// A stop of a task that rr has not seen. True if the task runs again; else `status` is for rr.
+  bool swallow(Task& task, int& status);
   /// Waits for a task that was resumed here, up to its next stop that is for rr.
   void run_on(Task& task);
   void on_program_resume(Task& task);
   void on_task_ending(Task& task);
   void on_clone(Task& task);
-  bool on_trap(Task& task);
+  bool on_trap(Task& task, int& status);
   void on_signal(Task& task, int signal);
   void on_syscall_entry(Task& task, Registers registers, bool by_breakpoint);
 
@@ -80,6 +80,15 @@ class PassEngine final : public TraceeFilter {
   bool run_repeat(Task& task, const Registers& registers);
   void end_repeat(Task& task);
   void arm_task(Task& task);
+
+  // The heap's book.
+  /// Sets breakpoints on the allocator's functions whose code has appeared.
+  void watch_heap(Task& task);
+  /// The task ran into a breakpoint of ours, its rip is behind it: writes the call down, executes the
+  /// instruction under it, and goes on. As swallow().
+  bool on_code_breakpoint(Task& task, Registers registers, int& status);
+  void note_allocator_call(Task& task, const Registers& registers);
+  void abandon_heap(Task& task);
 
   // Hits.
   void on_units(Task& task, std::uint64_t units, std::optional<Registers>& registers);
@@ -117,6 +126,7 @@ class PassEngine final : public TraceeFilter {
   std::vector<ProbeState> probes_;
   std::uint64_t dr7_ = 0;
   bool watches_memory_ = false;
+  std::unordered_map<std::uint64_t, std::uint8_t> heap_functions_;  ///< by address: index in the spec
 
   std::vector<wire::KernelWrites::Entry> recorded_writes_;
   std::vector<bool> write_taken_;  ///< [entry * kMaxProbes + probe]

@@ -56,6 +56,7 @@ std::string problem_with(const wire::Spec& spec) {
     if (auto problem = problem_with_mark(spec, *spec.begin); !problem.empty()) return problem;
     if (spec.begin->kind == wire::MarkKind::end) return "a step window cannot begin at the end";
     if (spec.max_steps == 0) return "a step window of no steps";
+    if (spec.heap) return "a step window and the heap's book in one pass";
   }
   return {};
 }

@@ -53,6 +53,11 @@ void TaskTable::end(Task& task) {
   if (last_ == &task) last_ = nullptr;
 }
 
-void TaskTable::after_exec(Task& task) { task.space = std::make_shared<Space>(*task.space); }
+void TaskTable::after_exec(Task& task) {
+  auto space = std::make_shared<Space>();
+  space->values = task.space->values;
+  space->looked = task.space->looked;
+  task.space = std::move(space);
+}
 
 }  // namespace culprit::agent

@@ -5,10 +5,13 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
+#include "agent/pass/allocation_log.h"
 #include "agent/protocol.h"
 #include "agent/tracee_filter.h"
 #include "base/registers.h"
@@ -21,10 +24,17 @@ struct WatchedValue {
   bool readable = false;
 };
 
-/// An address space. Shared by the threads of a process, and by a vfork child until its exec.
+/// An address space. Shared by the threads of a process, and by a vfork child until its exec; copied by a
+/// fork, as the memory is.
 struct Space {
   std::array<WatchedValue, wire::kMaxProbes> values{};
   bool looked = false;  ///< values were read at least once
+
+  std::optional<AllocationLog> heap;  ///< once an allocator's function was seen here
+  bool heap_looked = false;           ///< the code was searched for them at least once
+  bool heap_abandoned = false;        ///< too many calls: the breakpoints are gone
+  /// Breakpoints of the pass itself in the code: the byte that was there.
+  std::map<std::uint64_t, std::uint8_t> code_breakpoints;
 };
 
 /// One replayed task.

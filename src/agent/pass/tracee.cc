@@ -85,6 +85,23 @@ int arm(pid_t tid, std::span<const wire::Unit> units, std::uint64_t dr7) {
   return raw_ptrace(PTRACE_POKEUSER, tid, debug_register(7), dr7) < 0 ? errno : 0;
 }
 
+std::optional<std::uint8_t> poke_byte(pid_t tid, std::uint64_t address, std::uint8_t byte) {
+  const std::uint64_t word_address = address & ~std::uint64_t{7};
+  const unsigned shift = 8 * static_cast<unsigned>(address & 7);
+  std::uint64_t word = 0;
+  if (raw_ptrace(PTRACE_PEEKDATA, tid, word_address, reinterpret_cast<std::uintptr_t>(&word)) < 0) {
+    return std::nullopt;
+  }
+  const auto old = static_cast<std::uint8_t>(word >> shift);
+  word = (word & ~(std::uint64_t{0xff} << shift)) | std::uint64_t{byte} << shift;
+  if (raw_ptrace(PTRACE_POKEDATA, tid, word_address, word) < 0) return std::nullopt;
+  return old;
+}
+
+bool set_rip(pid_t tid, std::uint64_t rip) {
+  return raw_ptrace(PTRACE_POKEUSER, tid, offsetof(user_regs_struct, rip), rip) >= 0;
+}
+
 std::size_t read_memory(pid_t tid, std::uint64_t address, std::span<std::byte> out) {
   std::size_t done = 0;
   while (done < out.size()) {

@@ -35,6 +35,12 @@ std::uint64_t dr7_of(std::span<const wire::Unit> units);
 /// have set in the code is hidden. Returns the number of bytes read, from the start.
 std::size_t read_memory(pid_t tid, std::uint64_t address, std::span<std::byte> out);
 
+/// Puts one byte into the task's memory, read-only pages included. The byte that was there before; nothing
+/// if the address cannot be written.
+std::optional<std::uint8_t> poke_byte(pid_t tid, std::uint64_t address, std::uint8_t byte);
+/// Moves the instruction pointer of a stopped task.
+bool set_rip(pid_t tid, std::uint64_t rip);
+
 /// The breakpoint that rr has in the tracee's code at the moment, as seen by the interposed
 /// pwrite64.
 struct RrBreakpoint {

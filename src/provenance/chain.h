@@ -1,0 +1,113 @@
+// Private to provenance/: one triage, and everything that its steps share.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "crash/crash_report.h"
+#include "provenance/abort_scene.h"
+#include "provenance/crash_scene.h"
+#include "provenance/engine.h"
+#include "provenance/hops.h"
+#include "provenance/last_writer.h"
+#include "provenance/pointer_origin.h"
+#include "provenance/process_image.h"
+#include "provenance/source_passes.h"
+
+namespace culprit::provenance {
+
+/// `size` bytes of a value from byte `offset` on.
+[[nodiscard]] inline std::uint64_t low_bytes(std::uint64_t value, std::uint32_t offset,
+                                             std::uint32_t size) {
+  if (offset >= 8) return 0;
+  value >>= 8 * offset;
+  return size >= 8 ? value : value & ((std::uint64_t{1} << (8 * size)) - 1);
+}
+
+/// Where the chain stands: the slot to explain next, as the last hop's reader saw it.
+struct Link {
+  Slot slot;
+  SourcePlace place;
+  replay::Mark before;
+
+  /// The load that read the slot, if it is known: its stack, and the pointer that it went through.
+  struct Reader {
+    Moment moment;
+    std::size_t frame = 0;
+    Address pc;
+    bool in_allocator = false;  ///< the allocator's own code: it may read what is free
+  };
+  std::optional<Reader> reader;
+};
+
+using Clock = std::chrono::steady_clock;
+
+/// One triage. Holds everything that its steps share.
+class Chain {
+ public:
+  Chain(replay::Replay& replay, const replay::TraceIndex& index, const TriageOptions& options)
+      : replay_(replay), index_(index), options_(options), deadline_(Clock::now() + options.timeout) {}
+
+  Result<report::Report> run();
+
+ private:
+  Status pick_crash();
+  void pick_suspect();
+  Status find_first_link();
+  void follow();
+  bool step();  ///< one writer; false when the chain has ended
+
+  Result<ResolvedSource> resolve(const Moment& moment, const ValueQuestion& question,
+                                 const ValueSource& source, const std::optional<SourcePlace>& place,
+                                 std::uint64_t value);
+  void resolve_origin(WriterHit& writer, ResolvedSource& resolved, const Slot& slot);
+  void no_writer(const LastWriter& found);
+  /// The chain begins in what a program that stopped itself had in hand.
+  void begin_at_abort(report::Suspect& out);
+  void begin_at_release(const AbortScene& scene, report::Suspect& out);
+  /// Goes on at a source, or ends the chain where it was born. False: ended.
+  bool go_on(const ResolvedSource& resolved, const Moment& moment, const binary::CodeLocation& code,
+             std::uint64_t value);
+
+  // What became of the objects: each returns true if it has ended the chain.
+  bool lifetimes(const LastWriter& found, ResolvedSource& resolved);
+  bool written_after_release(const LastWriter& found, const ResolvedSource& resolved);
+  bool read_after_release(const LastWriter& found, const ResolvedSource& resolved);
+  bool never_written_in_block(const LastWriter& found, ResolvedSource& resolved);
+  bool read_through_old_pointer(const LastWriter& found, const ResolvedSource& resolved);
+  bool written_through_bad_pointer(const LastWriter& found, const ResolvedSource& resolved);
+  /// The block that a pointer was made for, if it is another one than the block that is there now.
+  Result<std::optional<replay::HeapBlock>> block_of_old_pointer(const ResolvedSource& pointer,
+                                                                std::uint64_t value,
+                                                                const Moment& moment,
+                                                                const replay::HeapBlocks& now);
+  void born(const ResolvedSource& resolved, const binary::CodeLocation& writer, std::uint64_t value);
+  void stop(report::StopReason reason, std::string detail = {});
+  void stop(const Error& error);
+  void begin_phase(std::string name);
+  [[nodiscard]] std::chrono::milliseconds remaining() const;
+  [[nodiscard]] bool use_slot(Address address, std::optional<std::uint64_t> value);
+
+  replay::Replay& replay_;
+  const replay::TraceIndex& index_;
+  const TriageOptions& options_;
+  Clock::time_point deadline_;
+  Clock::time_point phase_start_{};
+
+  report::Report report_;
+  replay::CrashCandidate candidate_;
+  std::optional<ProcessImage> image_;
+  CrashScene scene_;
+  std::vector<crash::CrashReport> crashes_;
+  const crash::CrashReport* crash_ = nullptr;
+  std::string reporting_;  ///< the function that noticed, as the crash report names it
+  std::optional<Link> link_;
+  RevisitStyle style_;
+  int pointers_checked_ = 0;  ///< stores whose pointer was followed with passes of its own
+};
+
+}  // namespace culprit::provenance

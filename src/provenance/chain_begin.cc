@@ -1,0 +1,219 @@
+#include "provenance/chain.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "provenance/naming.h"
+
+namespace culprit::provenance {
+
+/// Uses a slot that was named, if it holds what it should.
+bool Chain::use_slot(Address address, std::optional<std::uint64_t> value) {
+  if (!scene_.named_place || !scene_.named_value) {
+    image_->warn(fmt::format("{} is not readable at the crash", to_hex(address)));
+    return false;
+  }
+  if (value && *value != *scene_.named_value) {
+    image_->warn(fmt::format("{} holds {} at the crash, not the reported {}", to_hex(address),
+                             to_hex(*scene_.named_value), to_hex(*value)));
+    return false;
+  }
+  link_ = Link{Slot{address, 8, *scene_.named_value}, *scene_.named_place, candidate_.mark, std::nullopt};
+  return true;
+}
+
+Status Chain::find_first_link() {
+  const crash::Suspect* suspect = nullptr;
+  const crash::Suspect* named = nullptr;
+  if (crash_ != nullptr) {
+    for (const crash::Suspect& s : crash_->suspects) {
+      if (suspect == nullptr && s.value && s.role != crash::Role::fault_address) suspect = &s;
+      if (named == nullptr && s.slot) named = &s;
+    }
+  }
+  begin_phase("going to the crash");
+  CULPRIT_ASSIGN(scene_, visit_crash(replay_, *image_, candidate_,
+                                     named != nullptr ? named->slot : std::nullopt, remaining(),
+                                     report_.stats));
+  report_.crash.position = report_position(*image_, scene_.moment.position, nullptr);
+  report_.crash.frames = report_frames(*image_, scene_.moment.frames);
+  if (scene_.fault && !report_.crash.fault_address) {
+    report_.crash.fault_address = scene_.fault->address;
+  }
+
+  report::Suspect out;
+  begin_phase("finding the slot that holds the bad value");
+  if (named != nullptr && use_slot(*named->slot, named->value)) {
+    out.how_chosen = "the crash report names the slot";
+    out.description = named->description;
+    out.confidence = report::Confidence::proved;
+  } else if (options_.overrides.address) {
+    // The user said where to begin; beginning anywhere else would answer another question.
+    report_.hops.push_back(crash_hop(*image_, scene_, reporting_, nullptr, nullptr, style_));
+    stop(report::StopReason::value_not_found,
+         fmt::format("{}, the slot named by --address, does not hold a value to follow at the crash",
+                     to_hex(*options_.overrides.address)));
+    return {};
+  } else if (suspect != nullptr) {
+    out.value = *suspect->value;
+    out.description = suspect->description;
+    auto found = slot_from_arguments(replay_, *image_, scene_, *suspect->value, reporting_,
+                                     remaining(), report_.stats);
+    if (!found.ok()) return found.error();
+    if (*found) {
+      link_ = Link{(*found)->slot, (*found)->place, candidate_.mark, std::nullopt};
+      out.how_chosen = "named by the crash report; " + (*found)->how;
+      out.confidence = (*found)->confidence;
+    } else {
+      auto places = slots_by_search(replay_, *image_, scene_, *suspect->value, remaining(),
+                                    report_.stats);
+      if (!places.ok()) return places.error();
+      if (!places->empty()) {
+        const SlotCandidate& best = places->front();
+        link_ = Link{best.slot, best.place, candidate_.mark, std::nullopt};
+        out.how_chosen = "named by the crash report; " + best.how;
+        out.confidence = best.confidence;
+      }
+    }
+    if (!link_) {
+      out.how_chosen = "named by the crash report";
+      report_.suspect = out;
+      report_.hops.push_back(
+          crash_hop(*image_, scene_, reporting_, nullptr, nullptr, style_));
+      stop(report::StopReason::value_not_found,
+           fmt::format("{} is in no register of the reporting frames and nowhere in writable memory "
+                       "at the crash",
+                       to_hex(*suspect->value)));
+      return {};
+    }
+  } else if (scene_.fault && scene_.fault_source) {
+    const std::uint64_t value = scene_.fault->pointer_value;
+    out.value = value;
+    out.description = fmt::format("the pointer that was {} at the crash",
+                                  scene_.fault->execute ? "called"
+                                  : scene_.fault->write ? "written through"
+                                                        : "read through");
+    out.how_chosen = "the faulting instruction's own operand";
+    out.confidence = report::Confidence::proved;
+    ResolvedSource resolved{*scene_.fault_source, scene_.fault_place};
+    if (scene_.fault->pointer) {
+      const ValueQuestion question{0, scene_.moment.registers.pc(), false,
+                                   x86::whole(*scene_.fault->pointer)};
+      auto better = resolve(scene_.moment, question, resolved.source, resolved.place, value);
+      if (!better.ok()) return better.error();
+      resolved = *std::move(better);
+    }
+    report_.suspect = out;
+    report::Hop hop = crash_hop(*image_, scene_, reporting_, nullptr,
+                                resolved.place ? &resolved.place->location : nullptr, style_);
+    hop.value_after = value;
+    hop.source = report_source(resolved.source, resolved.place, value);
+    report_.hops.push_back(std::move(hop));
+    go_on(resolved, scene_.moment, scene_.moment.frames.front().code, value);
+    return {};
+  } else if (scene_.abort) {
+    begin_at_abort(out);
+    return {};
+  } else {
+    report_.hops.push_back(crash_hop(*image_, scene_, reporting_, nullptr, nullptr, style_));
+    stop(report::StopReason::value_not_found,
+         "the crash names no bad value: say it with --pointer or --address");
+    return {};
+  }
+
+  out.value = link_->slot.value;
+  out.size = link_->slot.size;
+  out.location = link_->place.location;
+  report_.suspect = out;
+  report_.hops.push_back(crash_hop(*image_, scene_, reporting_, &link_->slot,
+                                   &link_->place.location, style_));
+  return {};
+}
+
+void Chain::begin_at_abort(report::Suspect& out) {
+  const AbortScene& scene = *scene_.abort;
+  if (scene.kind == AbortScene::Kind::release) {
+    const replay::HeapBlock* block = nullptr;
+    if (scene.blocks && !scene.blocks->holding.empty()) block = &scene.blocks->holding.front();
+    const bool whole = block != nullptr && block->range.start.value == scene.pointer;
+    // A block that lived until this very call: the allocator's data around it is what is wrong.
+    const bool lived = whole && (!block->released || block->released->ordinal == scene.call.ordinal);
+    if (!lived) return begin_at_release(scene, out);
+  }
+  if (!scene.slot) {
+    report_.hops.push_back(crash_hop(*image_, scene_, reporting_, nullptr, nullptr, style_));
+    return stop(report::StopReason::value_not_found,
+                "the allocator stopped the program, and no damaged header was found near its blocks: say "
+                "where to begin with --address");
+  }
+  out.value = scene.slot->value;
+  out.size = scene.slot->size;
+  out.location = scene.slot_place->location;
+  out.confidence = report::Confidence::proved;
+  if (scene.kind == AbortScene::Kind::stack_protector) {
+    out.description = "the stack protector's canary";
+    out.how_chosen = "the function that stopped keeps its canary there";
+  } else {
+    out.description = "the header of a heap block";
+    out.how_chosen = "it does not fit the blocks that the program was given (glibc's layout)";
+    out.confidence = report::Confidence::likely;
+  }
+  report_.suspect = out;
+  report_.hops.push_back(crash_hop(*image_, scene_, reporting_, &*scene.slot,
+                                   &scene.slot_place->location, style_));
+  link_ = Link{*scene.slot, *scene.slot_place, candidate_.mark, std::nullopt};
+  // A frame that is damaged is no owner whose entry could be told from its CFA.
+}
+
+/// The pointer that was to be freed is no living block.
+void Chain::begin_at_release(const AbortScene& scene, report::Suspect& out) {
+  out.value = scene.pointer;
+  out.description = "the pointer that was to be freed";
+  out.how_chosen = "the argument of the allocator's function";
+  out.confidence = report::Confidence::proved;
+  if (scene.source_place) out.location = scene.source_place->location;
+  report_.suspect = out;
+  report::Hop hop = crash_hop(*image_, scene_, reporting_, nullptr,
+                              scene.source_place ? &scene.source_place->location : nullptr, style_);
+  hop.value_after = scene.pointer;
+  report_.hops.push_back(std::move(hop));
+  if (scene.blocks) {
+    for (const replay::HeapBlock& block : scene.blocks->holding) {
+      if (block.range.start.value != scene.pointer || !block.released) continue;
+      report::Location about;
+      about.address = block.range.start;
+      about.size = block.range.size;
+      report_.hops.push_back(block_hop(*image_, block, true, about));
+      return stop(report::StopReason::origin_found, "the block had been freed before");
+    }
+  }
+  const std::size_t caller = scene.frame + 1;
+  if (caller >= scene_.moment.frames.size() || !scene.source) {
+    return stop(report::StopReason::decoder_unknown, "the call of the allocator's function is not known");
+  }
+  begin_phase("slicing back from the argument");
+  ResolvedSource resolved{*scene.source, scene.source_place};
+  const auto call = scene.call_site;
+  if (resolved.source.kind == ValueSource::Kind::load) {
+    auto better = resolve_load(replay_, *image_, scene_.moment, resolved.source, remaining(),
+                               report_.stats);
+    if (!better.ok()) return stop(better.error());
+    resolved = *std::move(better);
+  }
+  if (resolved.source.kind == ValueSource::Kind::load ||
+      resolved.source.kind == ValueSource::Kind::register_ ||
+      resolved.source.kind == ValueSource::Kind::unknown ||
+      resolved.source.kind == ValueSource::Kind::arithmetic) {
+    auto better = resolve_register_at(replay_, *image_, scene_.moment, caller, call, Gpr::rdi,
+                                      WindowLimits{}, remaining(), report_.stats);
+    if (!better.ok()) return stop(better.error());
+    if (better->source.kind != ValueSource::Kind::unknown) resolved = *std::move(better);
+  }
+  report_.hops.back().source = report_source(resolved.source, resolved.place, scene.pointer);
+  go_on(resolved, scene_.moment, scene_.moment.frames[caller].code, scene.pointer);
+}
+
+}  // namespace culprit::provenance

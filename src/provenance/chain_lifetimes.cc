@@ -1,0 +1,215 @@
+// What became of the objects on the way: freed, handed out again, never filled in, written past.
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "provenance/chain.h"
+#include "provenance/heap.h"
+#include "provenance/naming.h"
+
+namespace culprit::provenance {
+namespace {
+
+/// Pointers of so many stores are followed with passes of their own; the rest is judged by what the
+/// stopped moment tells.
+constexpr int kMaxPointersChecked = 2;
+
+bool recycled(const replay::HeapBlocks& blocks) { return blocks.holding.size() >= 2; }
+
+/// The call of the allocator that a value came out of, among the newest blocks.
+const replay::HeapBlock* block_from_call(const ResolvedSource& source, const replay::HeapBlocks& blocks,
+                                         const ProcessImage& image) {
+  if (!in_allocator(image, source.frames)) return nullptr;
+  for (const replay::HeapBlock& block : blocks.holding) {
+    const Registers& r = block.allocated.registers;
+    for (const WalkFrame& f : source.frames) {
+      if (f.code.entry == r.pc() && f.frame.cfa && f.frame.cfa->value == r.sp().value + 8) return &block;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+bool Chain::lifetimes(const LastWriter& found, ResolvedSource& resolved) {
+  return written_after_release(found, resolved) || read_after_release(found, resolved) ||
+         never_written_in_block(found, resolved) || read_through_old_pointer(found, resolved) ||
+         written_through_bad_pointer(found, resolved);
+}
+
+/// The writer wrote into a block that had been freed.
+bool Chain::written_after_release(const LastWriter& found, const ResolvedSource& resolved) {
+  if (!found.writer) return false;
+  const WriterHit& writer = *found.writer;
+  if (!writer.blocks || writer.blocks->holding.empty() || !writer.blocks->holding.front().released ||
+      in_allocator(*image_, writer.moment.frames)) {
+    return false;
+  }
+  report_.hops.push_back(
+      writer_hop(*image_, writer, link_->slot, resolved.source, resolved.place, style_));
+  report_.hops.push_back(
+      block_hop(*image_, writer.blocks->holding.front(), true, writer.location));
+  stop(report::StopReason::origin_found, "the slot was written after its block had been freed");
+  return true;
+}
+
+/// The slot was read from a block that had been freed.
+bool Chain::read_after_release(const LastWriter& found, const ResolvedSource& resolved) {
+  const Link& link = *link_;
+  if (!found.blocks || found.blocks->holding.empty() || !found.blocks->holding.front().released ||
+      (link.reader && link.reader->in_allocator)) {
+    return false;
+  }
+  if (found.writer) {
+    report_.hops.push_back(
+        writer_hop(*image_, *found.writer, link.slot, resolved.source, resolved.place, style_));
+  }
+  report_.hops.push_back(
+      block_hop(*image_, found.blocks->holding.front(), true, link.place.location));
+  stop(report::StopReason::origin_found, "the slot was read after its block had been freed");
+  return true;
+}
+
+/// The block was handed out, and nobody wrote this part of it.
+bool Chain::never_written_in_block(const LastWriter& found, ResolvedSource& resolved) {
+  if (!found.older_than_block.value_or(false)) return false;
+  const replay::HeapBlock& block = found.blocks->holding.front();
+  const Link link = *link_;
+  const replay::HeapSpec* heap = image_->heap();
+  const bool cleared = heap != nullptr && block.allocated.function < heap->functions.size() &&
+                       heap->functions[block.allocated.function].role ==
+                           replay::HeapRole::allocate_array;
+  if (cleared && link.slot.value == 0) {
+    // calloc's promise, kept without a store: the pages are new.
+    report_.hops.push_back(block_hop(*image_, block, false, link.place.location));
+    report_.hops.back().summary += ", cleared; nothing was stored there since";
+    stop(report::StopReason::mapping_created, "calloc cleared the block, and nobody wrote the slot");
+    return true;
+  }
+  report_.hops.push_back(
+      stale_block_hop(*image_, link.slot, link.place, found, report_.hops.back(), style_));
+  if (found.writer) {
+    WriterHit writer = *found.writer;
+    if (!writer.hit.kernel) resolve_origin(writer, resolved, link.slot);
+    report_.hops.push_back(
+        writer_hop(*image_, writer, link.slot, resolved.source, resolved.place, style_));
+  }
+  stop(report::StopReason::origin_found, "the bytes are older than the block that holds them");
+  return true;
+}
+
+Result<std::optional<replay::HeapBlock>> Chain::block_of_old_pointer(const ResolvedSource& pointer,
+                                                                     std::uint64_t value,
+                                                                     const Moment& moment,
+                                                                     const replay::HeapBlocks& now) {
+  const std::optional<replay::HeapBlock> nothing;
+  const replay::HeapBlock* there = living_block(now);
+  if (there == nullptr) return nothing;
+  if (const replay::HeapBlock* made = block_from_call(pointer, now, *image_)) {
+    return made->allocated.ordinal < there->allocated.ordinal ? std::optional(*made) : nothing;
+  }
+  const ValueSource& source = pointer.source;
+  if (source.kind != ValueSource::Kind::memory || !source.address || source.size != 8) return nothing;
+  auto stored = find_last_writer(replay_, *image_, Slot{*source.address, 8, value}, moment.mark,
+                                 std::nullopt, true, remaining(), report_.stats);
+  if (!stored.ok()) return stored.error();
+  if (!stored->writer || !stored->writer->value_blocks) return nothing;
+  const replay::HeapBlock* then = living_block(*stored->writer->value_blocks);
+  if (then == nullptr || then->allocated.ordinal >= there->allocated.ordinal) return nothing;
+  // The list of now knows of its release.
+  for (const replay::HeapBlock& block : now.holding) {
+    if (block.allocated.ordinal == then->allocated.ordinal) return std::optional(block);
+  }
+  return nothing;
+}
+
+/// The slot is in a living block, and the pointer that was used to read it is older than that block: it was
+/// made for one that has been freed since.
+bool Chain::read_through_old_pointer(const LastWriter& found, const ResolvedSource& resolved) {
+  const Link& link = *link_;
+  if (!link.reader || link.reader->in_allocator || !found.blocks || !recycled(*found.blocks) ||
+      living_block(*found.blocks) == nullptr || report_.hops.size() > 1) {
+    return false;
+  }
+  begin_phase("finding out whom the pointer to the bad value was made for");
+  auto pointer = pointer_of_access(replay_, *image_, link.reader->moment, link.reader->frame,
+                                   link.reader->pc, 0, remaining(), report_.stats);
+  if (!pointer.ok() || !*pointer) return false;
+  auto old = block_of_old_pointer((*pointer)->source, (*pointer)->value, link.reader->moment,
+                                  *found.blocks);
+  if (!old.ok() || !*old) return false;
+  if (found.writer) {
+    report_.hops.push_back(
+        writer_hop(*image_, *found.writer, link.slot, resolved.source, resolved.place, style_));
+  }
+  report_.hops.push_back(block_hop(*image_, **old, true, link.place.location));
+  stop(report::StopReason::origin_found,
+       "the slot was read through a pointer to a block that had been freed; its memory had a new owner");
+  return true;
+}
+
+/// The store was meant for another object, or went through a pointer to a block that was freed before.
+bool Chain::written_through_bad_pointer(const LastWriter& found, const ResolvedSource& resolved) {
+  if (!found.writer || !found.writer->writer || found.writer->hit.kernel ||
+      in_allocator(*image_, found.writer->moment.frames)) {
+    return false;
+  }
+  const WriterHit& writer = *found.writer;
+  const Slot slot = link_->slot;
+  const auto goes_out_of = [&](const std::optional<ObjectBounds>& object, std::uint64_t pointer) {
+    return object && object->range.contains(Address{pointer}) && !object->range.contains(slot.address);
+  };
+  std::optional<ObjectBounds> intended;
+  std::optional<replay::HeapBlock> old;
+  const bool reused = writer.blocks && recycled(*writer.blocks);
+  const bool fits = writer.pointer_object && writer.slot_object &&
+                    writer.pointer_object->range == writer.slot_object->range;
+  if (writer.pointer_direct && writer.pointer && goes_out_of(writer.pointer_object, *writer.pointer)) {
+    intended = writer.pointer_object;
+  } else if (writer.pointer && writer.pointer_direct && fits) {
+    if (reused && writer.pointer_source.kind == ValueSource::Kind::memory) {
+      auto made = block_of_old_pointer({writer.pointer_source, writer.pointer_place, {}},
+                                       *writer.pointer, writer.moment, *writer.blocks);
+      if (made.ok()) old = *std::move(made);
+    }
+  } else if (pointers_checked_ < kMaxPointersChecked &&
+             writer.writer->operand < writer.writer->instruction.memory.size() &&
+             writer.writer->instruction.memory[writer.writer->operand].base &&
+             *writer.writer->instruction.memory[writer.writer->operand].base != Gpr::rsp &&
+             !writer.writer->instruction.memory[writer.writer->operand].rip_relative) {
+    ++pointers_checked_;
+    begin_phase("finding out which object the store was meant for");
+    auto pointer = pointer_of_access(replay_, *image_, writer.moment, writer.frame,
+                                     writer.writer->instruction.address, writer.writer->operand,
+                                     remaining(), report_.stats);
+    if (!pointer.ok() || !*pointer) return false;
+    const std::uint64_t value = (*pointer)->value;
+    auto objects = objects_at(replay_, *image_, writer.moment, {Address{value}}, remaining(),
+                              report_.stats);
+    if (!objects.ok()) return false;
+    if (goes_out_of(objects->front(), value)) {
+      intended = std::move(objects->front());
+    } else if (reused) {
+      auto made = block_of_old_pointer((*pointer)->source, value, writer.moment, *writer.blocks);
+      if (made.ok()) old = *std::move(made);
+    }
+  }
+  if (!intended && !old) return false;
+  report_.hops.push_back(
+      writer_hop(*image_, writer, slot, resolved.source, resolved.place, style_));
+  if (intended && intended->block && intended->block->released) {
+    // The pointer's own block had been freed: that it missed what is there now is chance.
+    old = intended->block;
+  }
+  if (old) {
+    report_.hops.push_back(block_hop(*image_, *old, true, writer.location));
+    stop(report::StopReason::origin_found,
+         "the store went through a pointer to a block that had been freed");
+  } else {
+    report_.hops.push_back(intended_object_hop(*image_, *intended, slot));
+    stop(report::StopReason::origin_found, "the store was meant for another object");
+  }
+  return true;
+}
+
+}  // namespace culprit::provenance

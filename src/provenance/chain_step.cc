@@ -1,0 +1,253 @@
+#include "provenance/chain.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "provenance/heap.h"
+#include "provenance/naming.h"
+
+namespace culprit::provenance {
+
+/// Tries harder where the stopped moment alone did not tell the source.
+Result<ResolvedSource> Chain::resolve(const Moment& moment, const ValueQuestion& question,
+                                      const ValueSource& source,
+                                      const std::optional<SourcePlace>& place,
+                                      std::uint64_t value) {
+  ResolvedSource resolved{source, place};
+  if (source.kind == ValueSource::Kind::load) {
+    CULPRIT_ASSIGN(resolved, resolve_load(replay_, *image_, moment, source, remaining(),
+                                          report_.stats));
+  }
+  const ValueSource::Kind kind = resolved.source.kind;
+  if (kind == ValueSource::Kind::load || kind == ValueSource::Kind::register_ ||
+      kind == ValueSource::Kind::unknown || kind == ValueSource::Kind::arithmetic) {
+    CULPRIT_ASSIGN(ResolvedSource window,
+                   resolve_by_window(replay_, *image_, moment, question, value, WindowLimits{},
+                                     remaining(), report_.stats));
+    // The window's answer counts if it says more than the straight-line one did.
+    if (window.source.kind != ValueSource::Kind::unknown) return window;
+  }
+  return resolved;
+}
+
+/// The origin of a stale value is worth one more look: compilers spill, so the store's own source is
+/// often a nameless slot of the same frame. Follow at most two of those.
+void Chain::resolve_origin(WriterHit& writer, ResolvedSource& resolved, const Slot& slot) {
+  for (int spills = 0; spills < 2; ++spills) {
+    if (resolved.source.kind != ValueSource::Kind::memory || !resolved.place) return;
+    const auto& owner = resolved.place->location.owner;
+    const auto frame = writer.moment.frame_of(*resolved.source.address);
+    if (!frame || *frame != writer.frame || (owner && !owner->variable.empty() && spills > 0)) return;
+    const Slot spill{*resolved.source.address, std::min<std::uint32_t>(resolved.source.size, 8),
+                     low_bytes(slot.value, resolved.source.offset, resolved.source.size)};
+    auto found = find_last_writer(replay_, *image_, spill, writer.moment.mark, std::nullopt, false,
+                                  remaining(), report_.stats);
+    if (!found.ok() || !found->writer || found->writer->hit.kernel) return;
+    WriterHit& inner = *found->writer;
+    const bool same_frame =
+        !inner.moment.frames.empty() && !writer.moment.frames.empty() &&
+        inner.moment.frames[inner.frame].frame.cfa == writer.moment.frames[writer.frame].frame.cfa;
+    if (!same_frame || inner.source.kind == ValueSource::Kind::unknown ||
+        inner.source.kind == ValueSource::Kind::register_) {
+      return;
+    }
+    resolved = ResolvedSource{std::move(inner.source), std::move(inner.source_place)};
+    if (writer.value_meaning.empty()) writer.value_meaning = inner.value_meaning;
+  }
+}
+
+/// A value that was made in other code than that which stored or used it has its birth place named.
+void Chain::born(const ResolvedSource& resolved, const binary::CodeLocation& writer,
+                 std::uint64_t value) {
+  const ValueSource& source = resolved.source;
+  if (!source.pc || writer.function.contains(source.pc)) return;
+  report_.hops.push_back(origin_hop(*image_, source, resolved.frames, value, report_.hops.back()));
+}
+
+/// No write of the value was seen: what was there before the first instruction, or before the mapping?
+void Chain::no_writer(const LastWriter& found) {
+  const Link& link = *link_;
+  if (found.older_than_owner && *found.older_than_owner && found.writes == 0) {
+    report_.hops.push_back(
+        stale_hop(*image_, link.slot, link.place, found, report_.hops.back(), style_));
+    return stop(report::StopReason::origin_found, "the frame's bytes were never written at all");
+  }
+  if (found.writes > 0) {
+    return stop(report::StopReason::writer_not_found,
+                fmt::format("{} writes to the slot were seen, none of {}", found.writes,
+                            to_hex(link.slot.value)));
+  }
+  report::Hop hop;
+  hop.kind = report::HopKind::initial_image;
+  hop.location = link.place.location;
+  hop.value_after = link.slot.value;
+  hop.position = report_.hops.back().position;
+  hop.confidence = report::Confidence::proved;
+  const report::RegionKind region = link.place.location.region;
+  if (region == report::RegionKind::global || region == report::RegionKind::code) {
+    hop.summary = fmt::format("{} has held {} since the program's file was loaded",
+                              name_of(link.place.location), to_hex(link.slot.value));
+    hop.note = "no write to these bytes was seen from the start of the recording";
+    report_.hops.push_back(std::move(hop));
+    return stop(report::StopReason::initial_image, "no instruction ever wrote the slot");
+  }
+  if (link.slot.value == 0) {
+    hop.summary = fmt::format("{} was never written: it is zero since its mapping was made",
+                              name_of(link.place.location));
+    report_.hops.push_back(std::move(hop));
+    return stop(report::StopReason::mapping_created, "no instruction ever wrote the slot");
+  }
+  hop.summary = fmt::format("{} has held {} since before the first write that the recording shows",
+                            name_of(link.place.location), to_hex(link.slot.value));
+  report_.hops.push_back(std::move(hop));
+  stop(region == report::RegionKind::stack ? report::StopReason::initial_image
+                                           : report::StopReason::start_of_recording,
+       "no write to the slot was seen");
+}
+
+bool Chain::step() {
+  const Link link = *link_;
+  if (!link.place.no_debug_info.empty()) image_->warn(link.place.no_debug_info);
+  begin_phase(fmt::format("finding the last writer of {}", name_of(link.place.location)));
+  const auto search = [&] {
+    return find_last_writer(replay_, *image_, link.slot, link.before, link.place.activation, true,
+                            remaining(), report_.stats);
+  };
+  auto found = search();
+  if (!found.ok() && found.error().code == ErrorCode::replay_failed && image_->heap() != nullptr) {
+    // A program that looks at its own code sees the breakpoints on the allocator.
+    image_->give_up_heap("the replay failed with the allocator's calls followed: heap blocks were not");
+    found = search();
+  }
+  if (!found.ok()) {
+    stop(found.error());
+    return false;
+  }
+  if (found->blocks) add_block(*image_, *found->blocks, link_->place.location);
+  if (!found->writer) {
+    ResolvedSource none;
+    if (!lifetimes(*found, none)) no_writer(*found);
+    return false;
+  }
+  WriterHit& writer = *found->writer;
+  ResolvedSource resolved{writer.source, writer.source_place};
+  const bool stale = found->older_than_owner.value_or(false);
+
+  // The compiler knows every variable of the owner's frame, and none of them is at the slot: whoever read
+  // it came through a pointer into a frame that has ended, whose place another one has taken.
+  const auto& owner = link.place.location.owner;
+  const bool dangling = stale && link.place.no_debug_info.empty() && owner &&
+                        owner->variable.empty() && !writer.hit.kernel;
+  if (dangling) {
+    report_.hops.push_back(
+        writer_hop(*image_, writer, link.slot, resolved.source, resolved.place, style_));
+    report::Hop& hop = report_.hops.back();
+    if (hop.location && hop.location->owner) {
+      report::LifeEvent died;
+      if (found->entered) died.position = report_position(*image_, *found->entered, nullptr);
+      died.description = fmt::format("frame of {} had ended when {} was entered",
+                                     hop.location->owner->function, owner->function);
+      hop.location->owner->life.died = std::move(died);
+      hop.location->owner->life.alive_at_write = true;
+    }
+    stop(report::StopReason::origin_found, "the slot is in a stack frame that had ended");
+    return false;
+  }
+  if (stale) {
+    report_.hops.push_back(
+        stale_hop(*image_, link.slot, link.place, *found, report_.hops.back(), style_));
+    if (!writer.hit.kernel) {
+      begin_phase("finding where the stale value came from");
+      resolve_origin(writer, resolved, link.slot);
+    }
+    report_.hops.push_back(
+        writer_hop(*image_, writer, link.slot, resolved.source, resolved.place, style_));
+    stop(report::StopReason::origin_found);
+    return false;
+  }
+  if (lifetimes(*found, resolved)) return false;
+  if (writer.hit.kernel) {
+    report_.hops.push_back(
+        writer_hop(*image_, writer, link.slot, resolved.source, resolved.place, style_));
+    stop(writer.hit.kernel->remapped ? report::StopReason::mapping_created
+                                     : report::StopReason::kernel_input,
+         report_.hops.back().syscall->name);
+    return false;
+  }
+
+  if (writer.writer) {
+    begin_phase("slicing back from the writer");
+    StoredBytes stored{writer.writer->operand, 0, link.slot.size};
+    if (writer.writer->written) {
+      const std::int64_t delta = link.slot.address - writer.writer->written->start;
+      if (delta >= 0) stored.offset = static_cast<std::uint32_t>(delta);
+    }
+    auto better = resolve(writer.moment,
+                          {writer.frame, writer.writer->instruction.address, true, stored},
+                          writer.source, writer.source_place, link.slot.value);
+    if (!better.ok()) {
+      report_.hops.push_back(
+          writer_hop(*image_, writer, link.slot, resolved.source, resolved.place, style_));
+      stop(better.error());
+      return false;
+    }
+    resolved = *std::move(better);
+  }
+  report_.hops.push_back(
+      writer_hop(*image_, writer, link.slot, resolved.source, resolved.place, style_));
+  if (resolved.source.partial) {
+    report_.hops.back().bytes =
+        report::ValueBytes{resolved.source.offset, std::max<std::uint32_t>(resolved.source.size, 1)};
+  }
+
+  return go_on(resolved, writer.moment, writer.code, link.slot.value);
+}
+
+bool Chain::go_on(const ResolvedSource& resolved, const Moment& moment,
+                  const binary::CodeLocation& code, std::uint64_t value) {
+  const ValueSource& source = resolved.source;
+  const auto link = [&](std::uint64_t slot_value) {
+    Link next;
+    next.slot = Slot{*source.address, std::clamp<std::uint32_t>(source.size, 1, 8), slot_value};
+    next.place = *resolved.place;
+    next.before = moment.mark;
+    const std::vector<WalkFrame>& frames = resolved.frames.empty() ? moment.frames : resolved.frames;
+    next.reader = Link::Reader{moment, source.frame, source.pc, in_allocator(*image_, frames)};
+    link_ = std::move(next);
+    return true;
+  };
+  switch (source.kind) {
+    case ValueSource::Kind::memory:
+      if (source.address && resolved.place) return link(low_bytes(value, source.offset, source.size));
+      break;
+    case ValueSource::Kind::arithmetic:
+      if (source.address && source.value && resolved.place) return link(*source.value);
+      born(resolved, code, value);
+      stop(report::StopReason::arithmetic, source.instruction);
+      return false;
+    case ValueSource::Kind::immediate:
+    case ValueSource::Kind::zero:
+      born(resolved, code, value);
+      stop(report::StopReason::constant, source.instruction);
+      return false;
+    case ValueSource::Kind::address:
+      born(resolved, code, value);
+      stop(report::StopReason::origin_found, "the value is an address taken here");
+      return false;
+    case ValueSource::Kind::system_call:
+      born(resolved, code, value);
+      stop(report::StopReason::kernel_input, source.instruction);
+      return false;
+    case ValueSource::Kind::load:
+    case ValueSource::Kind::register_:
+    case ValueSource::Kind::unknown: break;
+  }
+  stop(report::StopReason::decoder_unknown,
+       source.note.empty() ? "the value's way into the writer could not be followed" : source.note);
+  return false;
+}
+
+}  // namespace culprit::provenance
