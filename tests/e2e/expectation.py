@@ -293,6 +293,9 @@ class Checker:
         for hop in report.get("hops", []):
             named += places(hop, backtrace=hop.get("kind") != "crash_report")
             owner = hop.get("location", {}).get("owner", {})
+            for event in owner.get("life", {}).values():  # born, died: where a block came from
+                if isinstance(event, dict):
+                    named += event.get("backtrace", [])
             if hop.get("kind") == "stale_bytes" and "declared_file" in owner:
                 named.append({"function": owner.get("function", ""), "file": owner["declared_file"],
                               "line": owner.get("declared_line")})

@@ -219,6 +219,8 @@ class CheckerTest(unittest.TestCase):
             "a caller": report(kind="block_copy", writer={"function": "memcpy"}, backtrace=[code]),
             "the declaration": report(kind="stale_bytes", location={"owner": {
                 "function": "f", "declared_file": "/src/a.c", "declared_line": 3}}),
+            "where the block was freed": report(kind="store", location={"owner": {"life": {
+                "alive_at_write": False, "died": {"backtrace": [{"function": "free"}, code]}}}}),
             "the cause": {"schema_version": "1.0", "hops": [], "verdict": {"cause": code}},
             "the crash itself": report(kind="crash_report", writer=code),
         }
