@@ -205,6 +205,18 @@ class CheckerTest(unittest.TestCase):
         insert_false_store(report)  # (the order is: false, optional)
         self.assertTrue(self.problems(report))
 
+    def test_a_local_variable_may_carry_the_value(self):
+        def with_store(function, value=VALUE):
+            report = copy.deepcopy(REPORT)
+            insert_store(report, "copy")
+            report["hops"][4]["value_after"] = value
+            report["hops"][4]["location"] = {"region": "stack", "owner": {
+                "variable": "argument", "function": function}}
+            return report
+        self.assertEqual(self.problems(with_store("copy")), [])
+        self.assertTrue(self.problems(with_store("another")))
+        self.assertTrue(self.problems(with_store("copy", "0x1")))
+
     def test_what_counts_as_the_origin(self):
         expected = {"name": "t", "origin": {"function": "f", "file": "a.c",
                                             "line": {"marker": "store"}}}
