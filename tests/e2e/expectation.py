@@ -97,13 +97,19 @@ def describe_hop(hop):
 def through_a_local(hop, suspect):
     """True if the hop moves the suspect value through a variable of its own function, as unoptimised
     code does with each argument and assignment: true, and not worth an expectation."""
-    owner = hop.get("location", {}).get("owner", {})
+    place = hop.get("location", {})
+    owner = place.get("owner", {})
     value = hop.get("value_after")
-    return (hop.get("kind") == "store" and hop["location"].get("region") == "stack"
+    return (hop.get("kind") == "store" and place.get("region") == "stack"
             and bool(owner.get("variable")) and suspect is not None
             and value is not None and int(value, 16) == suspect
             and any(same_function(owner.get("function", ""), code)
                     for code in places(hop, backtrace=False)))
+
+
+def is_detour(hop, suspect):
+    """Between two expected hops, a writer that is not expected."""
+    return hop.get("kind") in WRITER_KINDS and not through_a_local(hop, suspect)
 
 
 class Checker:
@@ -245,7 +251,7 @@ class Checker:
             if expected.get("optional"):
                 # A compiler may keep the value in a register here; a hop that is there must be next.
                 if found is not None and not any(
-                        hop.get("kind") in WRITER_KINDS for hop in hops[at:at + found]):
+                        is_detour(hop, suspect) for hop in hops[at:at + found]):
                     at += found + 1
                 continue
             if found is None:
@@ -259,7 +265,7 @@ class Checker:
                     self.problem(f"    {text}")
                 return
             for hop in hops[at:at + found]:
-                if hop.get("kind") in WRITER_KINDS and not through_a_local(hop, suspect):
+                if is_detour(hop, suspect):
                     self.problem(f"{what}: a hop that is not true comes before it: {describe_hop(hop)}")
             at += found + 1
             if expected.get("value") == "suspect":
