@@ -9,9 +9,9 @@ tool_packages=(g++ cmake ninja-build llvm-19-dev libzydis-dev nlohmann-json3-dev
 # The Go crash of the quick start.
 # shellcheck disable=SC2034
 fixture_packages=(golang-1.19-go golang-1.19-src gcc libc6-dev python3-minimal)
-# The tests: GoogleTest, a second compiler, a validator, tools that they call.
+# The tests: GoogleTest, more compilers, a validator, tools that they call.
 # shellcheck disable=SC2034
-test_packages=(libgtest-dev clang-14 python3 python3-jsonschema binutils gdb)
+test_packages=(libgtest-dev clang-14 rustc python3 python3-jsonschema binutils gdb)
 
 # install_missing PACKAGE...
 install_missing() {

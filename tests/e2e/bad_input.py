@@ -38,7 +38,7 @@ class Context:
         self.environment = dict(os.environ)
 
     def fixture(self, name):
-        for variant in ("gcc-O1-pie", "clang-O1-pie"):
+        for variant in ("clang-O1-pie", "gcc-O2-pie"):
             path = os.path.join(self.fixtures, name, variant)
             if os.path.exists(path):
                 return path

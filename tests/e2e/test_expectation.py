@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The checker checked: a true report passes, and each single lie in it is found."""
 import copy
+import glob
 import json
 import os
 import subprocess
@@ -35,10 +36,16 @@ EXPECTATION = {
              "variable": "c_schema", "member": "format", "function": "cache_schema",
              "type_contains": "ArrowSchema", "declared_file": "a.c",
              "declared_line": {"marker": "declaration"}}}},
+        {"what": "kept in a register by some", "kind": ["store"], "function": "main.keep",
+         "optional": True},
         {"what": "residue", "kind": ["store"], "function": "runtime.copystack", "file": "stack.go",
          "line": [883, 884], "value": "suspect", "frames": [{"function": "runtime.newstack"}]},
     ],
-    "origin": {"function": "runtime.copystack"},
+    "also": [{"what": "file", "kind": ["kernel_write"], "in": {"function": "main.load"},
+              "syscall": {"name": "read", "path_ends": "input.bin", "file_offset": 8,
+                          "descriptor": True},
+              "bytes": {"first": 4, "count": 4}, "value": "0x12"}],
+    "origin": [{"function": "runtime.never"}, {"function": "runtime.copystack"}],
     "verdict": {"class": ["uninitialised_stack"], "stopped": ["origin_found"],
                 "cause": {"variable": "c_schema", "function": "cache_schema", "file": "a.c"}},
 }
@@ -65,6 +72,10 @@ REPORT = {
          "writer": {"function": "runtime.copystack", "file": "/go/stack.go", "line": 883},
          "backtrace": [{"function": "runtime.newstack"}]},
         {"index": 5, "kind": "origin", "writer": {"function": "runtime.stackalloc"}},
+        {"index": 6, "kind": "kernel_write", "main_line": False, "value_after": "0x12",
+         "bytes": {"first": 4, "count": 4},
+         "syscall": {"name": "read", "path": "/tmp/input.bin", "descriptor": 3, "file_offset": 8},
+         "backtrace": [{"function": "__read"}, {"function": "main.load"}]},
     ],
     "verdict": {"class": "uninitialised_stack", "stopped_because": "origin_found",
                 "evidence": [1, 3, 4],
@@ -97,11 +108,15 @@ def swap(first, second):
     return mutate
 
 
-def insert_false_store(report):
-    false = {"kind": "store", "value_after": VALUE, "writer": {"function": "memset"}}
-    report["hops"].insert(4, false)
+def insert_store(report, function):
+    store = {"kind": "store", "value_after": VALUE, "writer": {"function": function}}
+    report["hops"].insert(4, store)
     for place, hop in enumerate(report["hops"]):
         hop["index"] = place
+
+
+def insert_false_store(report):
+    insert_store(report, "memset")
 
 
 def cut_after(count):
@@ -138,6 +153,17 @@ LIES = {
     "chain cut": cut_after(4),
     "chain empty": cut_after(0),
     "side branch instead of main line": put(("hops", 4, "main_line"), False),
+    "no side branch": put(("hops", 6, "kind"), "store"),
+    "side branch by another caller": put(("hops", 6, "backtrace", 1, "function"), "main.save"),
+    "side branch without code": put(("hops", 6, "backtrace"), []),
+    "wrong system call": put(("hops", 6, "syscall", "name"), "recv"),
+    "wrong path": put(("hops", 6, "syscall", "path"), "/tmp/input.txt"),
+    "no path": put(("hops", 6, "syscall", "path"), DELETE),
+    "wrong offset": put(("hops", 6, "syscall", "file_offset"), 0),
+    "no descriptor": put(("hops", 6, "syscall", "descriptor"), DELETE),
+    "wrong bytes": put(("hops", 6, "bytes", "first"), 0),
+    "no bytes": put(("hops", 6, "bytes"), DELETE),
+    "wrong value of a side branch": put(("hops", 6, "value_after"), "0x13"),
     "wrong class": put(("verdict", "class"), "use_after_free"),
     "wrong stop": put(("verdict", "stopped_because"), "limit_reached"),
     "wrong cause": put(("verdict", "cause", "variable"), "state"),
@@ -172,6 +198,65 @@ class CheckerTest(unittest.TestCase):
                 self.assertNotEqual(report, REPORT, "the mutation did nothing")
                 self.assertTrue(self.problems(report), "not found")
 
+    def test_an_optional_hop_may_be_there(self):
+        report = copy.deepcopy(REPORT)
+        insert_store(report, "main.keep")
+        self.assertEqual(self.problems(report), [])
+        insert_false_store(report)  # (the order is: false, optional)
+        self.assertTrue(self.problems(report))
+
+    def test_a_local_variable_may_carry_the_value(self):
+        def with_store(function, value=VALUE):
+            report = copy.deepcopy(REPORT)
+            insert_store(report, "copy")
+            report["hops"][4]["value_after"] = value
+            report["hops"][4]["location"] = {"region": "stack", "owner": {
+                "variable": "argument", "function": function}}
+            return report
+        self.assertEqual(self.problems(with_store("copy")), [])
+        self.assertTrue(self.problems(with_store("another")))
+        self.assertTrue(self.problems(with_store("copy", "0x1")))
+
+    def test_what_counts_as_the_origin(self):
+        expected = {"name": "t", "origin": {"function": "f", "file": "a.c",
+                                            "line": {"marker": "store"}}}
+        code = {"function": "f", "file": "/src/a.c", "line": 3}
+
+        def report(**hop):
+            return {"schema_version": "1.0", "hops": [dict(hop, index=0)]}
+
+        found = {
+            "the writer": report(kind="store", writer=code),
+            "inlined into it": report(kind="store", writer={"function": "g", "inlined_in": [code]}),
+            "a caller": report(kind="block_copy", writer={"function": "memcpy"}, backtrace=[code]),
+            "the declaration": report(kind="stale_bytes", location={"owner": {
+                "function": "f", "declared_file": "/src/a.c", "declared_line": 3}}),
+            "where the block was freed": report(kind="store", location={"owner": {"life": {
+                "alive_at_write": False, "died": {"backtrace": [{"function": "free"}, code]}}}}),
+            "the cause": {"schema_version": "1.0", "hops": [], "verdict": {"cause": code}},
+            "the crash itself": report(kind="crash_report", writer=code),
+        }
+        for name, one in found.items():
+            with self.subTest(name):
+                self.assertEqual(self.problems(one, expected), [])
+        missed = {
+            "a caller of the crash": report(kind="crash_report", writer={"function": "g"},
+                                            backtrace=[code]),
+            "another line": report(kind="store", writer=dict(code, line=4)),
+            "a declaration that was written": report(kind="store", location={"owner": {
+                "function": "f", "declared_file": "/src/a.c", "declared_line": 3}}),
+            "nothing": {"schema_version": "1.0"},
+        }
+        for name, one in missed.items():
+            with self.subTest(name):
+                self.assertTrue(self.problems(one, expected))
+
+    def test_no_suspect_needed_where_no_value_is_compared(self):
+        expected = {"name": "t", "hops": [{"function": "f"}]}
+        report = {"schema_version": "1.0", "hops": [
+            {"index": 0, "kind": "store", "writer": {"function": "f"}}]}
+        self.assertEqual(self.problems(report, expected), [])
+
     def test_a_missing_marker_is_an_error_of_the_expectation(self):
         expected = copy.deepcopy(EXPECTATION)
         expected["hops"][0]["frames"][0]["line"] = {"marker": "stor"}
@@ -186,6 +271,78 @@ class CheckerTest(unittest.TestCase):
         self.assertFalse(same("b", {"demangled": "a::b(int)"}))
         self.assertFalse(expectation.same_file("a.c", "/src/aa.c"))
         self.assertFalse(expectation.same_file("a.c", ""))
+
+
+MEMBERS = {
+    "": {"name", "command", "arguments", "env", "exit", "crash", "suspect", "hops", "also", "origin",
+         "verdict", "warning_contains", "links", "flags", "absent", "source_dir"},
+    "crash": {"signal_name", "runtime", "kind", "kind_contains", "frame", "stderr"},
+    "hop": {"what", "kind", "function", "file", "line", "in", "instruction_contains", "frames",
+            "syscall", "location", "value", "bytes", "optional"},
+    "code": {"function", "file", "line"},
+    "verdict": {"class", "stopped", "cause"},
+    "location": {"region", "address", "owner"},
+    "owner": {"variable", "member", "type", "type_contains", "function", "declared_file",
+              "declared_line", "frame_offset"},
+}
+
+
+class FixturesTest(unittest.TestCase):
+    """Every expectation file of the suites: a misspelt member or marker would check nothing."""
+
+    def setUp(self):
+        top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        self.files = sorted(glob.glob(os.path.join(top, "fixtures", "*", "*.expect.json")))
+        with open(os.path.join(top, "docs", "report.schema.json"), encoding="utf-8") as source:
+            definitions = json.load(source)["$defs"]
+        self.enums = {name: set(definitions[name]["enum"])
+                      for name in ("bug_class", "hop_kind", "region_kind", "stop_reason")}
+
+    def members(self, kind, value):
+        self.assertLessEqual(set(value), MEMBERS[kind])
+
+    def code(self, sources, value):
+        if "line" in value:
+            sources.resolve(value.get("file"), value["line"])
+
+    def hop(self, sources, hop):
+        self.members("hop", hop)
+        self.assertIn("what", hop)
+        self.assertLessEqual(set(expectation.as_list(hop.get("kind", []))), self.enums["hop_kind"])
+        self.code(sources, hop)
+        for code in hop.get("frames", []) + ([hop["in"]] if "in" in hop else []):
+            self.members("code", code)
+            self.code(sources, code)
+        place = hop.get("location", {})
+        self.members("location", place)
+        self.assertLessEqual(set(place.get("region", [])), self.enums["region_kind"])
+        self.members("owner", place.get("owner", {}))
+        if "declared_line" in place.get("owner", {}):
+            sources.resolve(place["owner"]["declared_file"], place["owner"]["declared_line"])
+
+    def test_they_are_well_formed(self):
+        self.assertTrue(self.files)
+        for path in self.files:
+            with self.subTest(os.path.basename(path)):
+                with open(path, encoding="utf-8") as source:
+                    expected = json.load(source)
+                sources = expectation.Sources(os.path.dirname(path))
+                self.members("", expected)
+                self.assertTrue(path.endswith(expected["name"] + ".expect.json"), expected["name"])
+                for hop in expected.get("hops", []) + expected.get("also", []):
+                    self.hop(sources, hop)
+                crash = expected.get("crash", {})
+                self.members("crash", crash)
+                cause = dict(expected.get("verdict", {}).get("cause", {}))
+                cause.pop("variable", None)
+                for code in [*expectation.as_list(expected.get("origin", [])),
+                             crash.get("frame", {}), cause]:
+                    self.members("code", code)
+                    self.code(sources, code)
+                verdict = expected.get("verdict", {})
+                self.members("verdict", verdict)
+                self.assertLessEqual(set(verdict.get("class", [])), self.enums["bug_class"])
+                self.assertLessEqual(set(verdict.get("stopped", [])), self.enums["stop_reason"])
 
 
 FAKE_CULPRIT = """\
