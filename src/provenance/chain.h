@@ -39,6 +39,7 @@ struct Link {
     Moment moment;
     std::size_t frame = 0;
     Address pc;
+    std::optional<Gpr> pointer;  ///< the register that held it
     bool in_allocator = false;  ///< the allocator's own code: it may read what is free
   };
   std::optional<Reader> reader;
@@ -72,6 +73,13 @@ class Chain {
   /// Goes on at a source, or ends the chain where it was born. False: ended.
   bool go_on(const ResolvedSource& resolved, const Moment& moment, const binary::CodeLocation& code,
              std::uint64_t value);
+
+  /// Where the writer wrote only a part of the slot, the chain goes on with that part; who wrote the other
+  /// bytes is told on a side branch.
+  void narrow_to_written(WriterHit& writer);
+  void explain_rest(const Slot& whole, const ByteRange& part, const WriterHit& writer);
+  /// The kernel's or a mapping's bytes.
+  void end_at_kernel(const WriterHit& writer, const ResolvedSource& resolved);
 
   // What became of the objects: each returns true if it has ended the chain.
   bool lifetimes(const LastWriter& found, ResolvedSource& resolved);
@@ -107,6 +115,7 @@ class Chain {
   std::string reporting_;  ///< the function that noticed, as the crash report names it
   std::optional<Link> link_;
   RevisitStyle style_;
+  std::optional<report::ValueBytes> bytes_;  ///< of the suspect that the chain is about, if not all
   int pointers_checked_ = 0;  ///< stores whose pointer was followed with passes of its own
 };
 

@@ -89,10 +89,22 @@ Status Chain::find_first_link() {
                        to_hex(*suspect->value)));
       return {};
     }
+  } else if (scene_.fault && scene_.return_slot) {
+    out.value = scene_.return_slot->value;
+    out.description = "the address that was returned to";
+    out.how_chosen = "the return address at the stack pointer";
+    out.confidence = report::Confidence::proved;
+    out.location = scene_.fault_place->location;
+    report_.suspect = out;
+    report_.hops.push_back(crash_hop(*image_, scene_, reporting_, &*scene_.return_slot,
+                                     &scene_.fault_place->location, style_));
+    link_ = Link{*scene_.return_slot, *scene_.fault_place, candidate_.mark, std::nullopt};
+    link_->place.activation.reset();  // it belongs to a frame that is damaged
+    return {};
   } else if (scene_.fault && scene_.fault_source) {
     const std::uint64_t value = scene_.fault->pointer_value;
     out.value = value;
-    out.description = fmt::format("the pointer that was {} at the crash",
+    out.description = scene_.fault->index ? "the index of the address" : fmt::format("the pointer that was {} at the crash",
                                   scene_.fault->execute ? "called"
                                   : scene_.fault->write ? "written through"
                                                         : "read through");
@@ -207,7 +219,7 @@ void Chain::begin_at_release(const AbortScene& scene, report::Suspect& out) {
       resolved.source.kind == ValueSource::Kind::register_ ||
       resolved.source.kind == ValueSource::Kind::unknown ||
       resolved.source.kind == ValueSource::Kind::arithmetic) {
-    auto better = resolve_register_at(replay_, *image_, scene_.moment, caller, call, Gpr::rdi,
+    auto better = resolve_register_at(replay_, *image_, scene_.moment, caller, call, Gpr::rdi, false,
                                       WindowLimits{}, remaining(), report_.stats);
     if (!better.ok()) return stop(better.error());
     if (better->source.kind != ValueSource::Kind::unknown) resolved = *std::move(better);

@@ -63,6 +63,7 @@ bool Chain::read_after_release(const LastWriter& found, const ResolvedSource& re
   if (found.writer) {
     report_.hops.push_back(
         writer_hop(*image_, *found.writer, link.slot, resolved.source, resolved.place, style_));
+    report_.hops.back().bytes = bytes_;
   }
   report_.hops.push_back(
       block_hop(*image_, found.blocks->holding.front(), true, link.place.location));
@@ -127,13 +128,14 @@ Result<std::optional<replay::HeapBlock>> Chain::block_of_old_pointer(const Resol
 /// made for one that has been freed since.
 bool Chain::read_through_old_pointer(const LastWriter& found, const ResolvedSource& resolved) {
   const Link& link = *link_;
-  if (!link.reader || link.reader->in_allocator || !found.blocks || !recycled(*found.blocks) ||
+  if (!link.reader || !link.reader->pointer || link.reader->in_allocator || !found.blocks || !recycled(*found.blocks) ||
       living_block(*found.blocks) == nullptr || report_.hops.size() > 1) {
     return false;
   }
   begin_phase("finding out whom the pointer to the bad value was made for");
   auto pointer = pointer_of_access(replay_, *image_, link.reader->moment, link.reader->frame,
-                                   link.reader->pc, 0, remaining(), report_.stats);
+                                   link.reader->pc, *link.reader->pointer, false, remaining(),
+                                   report_.stats);
   if (!pointer.ok() || !*pointer) return false;
   auto old = block_of_old_pointer((*pointer)->source, (*pointer)->value, link.reader->moment,
                                   *found.blocks);
@@ -141,6 +143,7 @@ bool Chain::read_through_old_pointer(const LastWriter& found, const ResolvedSour
   if (found.writer) {
     report_.hops.push_back(
         writer_hop(*image_, *found.writer, link.slot, resolved.source, resolved.place, style_));
+    report_.hops.back().bytes = bytes_;
   }
   report_.hops.push_back(block_hop(*image_, **old, true, link.place.location));
   stop(report::StopReason::origin_found,
@@ -164,23 +167,21 @@ bool Chain::written_through_bad_pointer(const LastWriter& found, const ResolvedS
   const bool reused = writer.blocks && recycled(*writer.blocks);
   const bool fits = writer.pointer_object && writer.slot_object &&
                     writer.pointer_object->range == writer.slot_object->range;
+  // A pointer to the start of its object has not been moved along it.
+  const bool at_start = fits && writer.pointer == writer.pointer_object->range.start.value;
   if (writer.pointer_direct && writer.pointer && goes_out_of(writer.pointer_object, *writer.pointer)) {
     intended = writer.pointer_object;
-  } else if (writer.pointer && writer.pointer_direct && fits) {
+  } else if (writer.pointer && writer.pointer_direct && fits && (at_start || !writer.pointer_register)) {
     if (reused && writer.pointer_source.kind == ValueSource::Kind::memory) {
       auto made = block_of_old_pointer({writer.pointer_source, writer.pointer_place, {}},
                                        *writer.pointer, writer.moment, *writer.blocks);
       if (made.ok()) old = *std::move(made);
     }
-  } else if (pointers_checked_ < kMaxPointersChecked &&
-             writer.writer->operand < writer.writer->instruction.memory.size() &&
-             writer.writer->instruction.memory[writer.writer->operand].base &&
-             *writer.writer->instruction.memory[writer.writer->operand].base != Gpr::rsp &&
-             !writer.writer->instruction.memory[writer.writer->operand].rip_relative) {
+  } else if (pointers_checked_ < kMaxPointersChecked && writer.pointer_register) {
     ++pointers_checked_;
     begin_phase("finding out which object the store was meant for");
     auto pointer = pointer_of_access(replay_, *image_, writer.moment, writer.frame,
-                                     writer.writer->instruction.address, writer.writer->operand,
+                                     writer.writer->instruction.address, *writer.pointer_register, true,
                                      remaining(), report_.stats);
     if (!pointer.ok() || !*pointer) return false;
     const std::uint64_t value = (*pointer)->value;
@@ -197,6 +198,7 @@ bool Chain::written_through_bad_pointer(const LastWriter& found, const ResolvedS
   if (!intended && !old) return false;
   report_.hops.push_back(
       writer_hop(*image_, writer, slot, resolved.source, resolved.place, style_));
+  report_.hops.back().bytes = bytes_;
   if (intended && intended->block && intended->block->released) {
     // The pointer's own block had been freed: that it missed what is there now is chance.
     old = intended->block;

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "base/syscall_names.h"
 #include "provenance/heap.h"
 #include "provenance/naming.h"
 
@@ -108,12 +109,85 @@ void Chain::no_writer(const LastWriter& found) {
        "no write to the slot was seen");
 }
 
+void Chain::narrow_to_written(WriterHit& writer) {
+  Slot& slot = link_->slot;
+  if (!writer.writer || !writer.writer->written || writer.hit.kernel) return;
+  const ByteRange written = *writer.writer->written;
+  const Slot whole = slot;
+  const std::uint64_t begin = std::max(written.start.value, slot.address.value);
+  const std::uint64_t end = std::min(written.end().value, slot.address.value + slot.size);
+  if (begin >= end || end - begin == slot.size) return;
+  const auto offset = static_cast<std::uint32_t>(begin - slot.address.value);
+  const auto size = static_cast<std::uint32_t>(end - begin);
+  slot = Slot{Address{begin}, size, low_bytes(whole.value, offset, size)};
+  link_->place.location.address = slot.address;
+  link_->place.location.size = slot.size;
+  writer.location.address = slot.address;
+  writer.location.size = slot.size;
+  const std::uint32_t first = bytes_ ? bytes_->first : 0;
+  bytes_ = report::ValueBytes{first + offset, size};
+  explain_rest(whole, ByteRange{slot.address, size}, writer);
+}
+
+void Chain::explain_rest(const Slot& whole, const ByteRange& part, const WriterHit& writer) {
+  // The longer of the two sides tells most.
+  const std::uint64_t end = whole.address.value + whole.size;
+  const ByteRange below{whole.address, part.start.value - whole.address.value};
+  const ByteRange above{part.end(), end - part.end().value};
+  const ByteRange rest = above.size >= below.size ? above : below;
+  const auto offset = static_cast<std::uint32_t>(rest.start - whole.address);
+  const auto size = static_cast<std::uint32_t>(rest.size);
+  const Slot other{rest.start, size, low_bytes(whole.value, offset, size)};
+  begin_phase("finding who wrote the other bytes");
+  auto found = find_last_writer(replay_, *image_, other, link_->before, std::nullopt, false, remaining(),
+                                report_.stats);
+  if (!found.ok() || !found->writer) return;
+  const WriterHit& first = *found->writer;
+  const bool same = first.writer && writer.writer &&
+                    first.writer->instruction.address == writer.writer->instruction.address;
+  if (same) return;  // one loop wrote them all
+  report::Hop hop = writer_hop(*image_, first, other, first.source, first.source_place, style_);
+  hop.main_line = false;
+  hop.parent = static_cast<std::uint32_t>(report_.hops.size() - 1);
+  hop.bytes = report::ValueBytes{offset, size};
+  report_.hops.push_back(std::move(hop));
+}
+
+void Chain::end_at_kernel(const WriterHit& writer, const ResolvedSource& resolved) {
+  const Link& link = *link_;
+  const replay::Hit::Kernel& kernel = *writer.hit.kernel;
+  report::Hop hop = writer_hop(*image_, writer, link.slot, resolved.source, resolved.place, style_);
+  const report::RegionKind region = link.place.location.region;
+  const std::string name = name_of(link.place.location);
+  const bool at_exec = syscall_name(kernel.syscall) == "execve";
+  if (kernel.remapped && (region == report::RegionKind::global || region == report::RegionKind::code)) {
+    hop.kind = report::HopKind::initial_image;
+    hop.summary = fmt::format("{} has held {} since the program's file was mapped", name,
+                              to_hex(link.slot.value));
+    hop.note = "no instruction wrote these bytes after their file was mapped";
+    report_.hops.push_back(std::move(hop));
+    return stop(report::StopReason::initial_image, "no instruction ever wrote the slot");
+  }
+  if (at_exec) {
+    hop.kind = report::HopKind::initial_image;
+    hop.source.emplace();
+    hop.source->kind = report::SourceKind::argument;
+    hop.source->description = "the program's arguments or environment";
+    hop.summary = fmt::format("{} has held {} since the program was started: an argument or the environment",
+                              name, to_hex(link.slot.value));
+    report_.hops.push_back(std::move(hop));
+    return stop(report::StopReason::initial_image, "the program was started with it");
+  }
+  report_.hops.push_back(std::move(hop));
+  stop(kernel.remapped ? report::StopReason::mapping_created : report::StopReason::kernel_input,
+       report_.hops.back().syscall->name);
+}
+
 bool Chain::step() {
-  const Link link = *link_;
-  if (!link.place.no_debug_info.empty()) image_->warn(link.place.no_debug_info);
-  begin_phase(fmt::format("finding the last writer of {}", name_of(link.place.location)));
+  if (!link_->place.no_debug_info.empty()) image_->warn(link_->place.no_debug_info);
+  begin_phase(fmt::format("finding the last writer of {}", name_of(link_->place.location)));
   const auto search = [&] {
-    return find_last_writer(replay_, *image_, link.slot, link.before, link.place.activation, true,
+    return find_last_writer(replay_, *image_, link_->slot, link_->before, link_->place.activation, true,
                             remaining(), report_.stats);
   };
   auto found = search();
@@ -127,6 +201,8 @@ bool Chain::step() {
     return false;
   }
   if (found->blocks) add_block(*image_, *found->blocks, link_->place.location);
+  if (found->writer) narrow_to_written(*found->writer);
+  const Link link = *link_;
   if (!found->writer) {
     ResolvedSource none;
     if (!lifetimes(*found, none)) no_writer(*found);
@@ -170,11 +246,7 @@ bool Chain::step() {
   }
   if (lifetimes(*found, resolved)) return false;
   if (writer.hit.kernel) {
-    report_.hops.push_back(
-        writer_hop(*image_, writer, link.slot, resolved.source, resolved.place, style_));
-    stop(writer.hit.kernel->remapped ? report::StopReason::mapping_created
-                                     : report::StopReason::kernel_input,
-         report_.hops.back().syscall->name);
+    end_at_kernel(writer, resolved);
     return false;
   }
 
@@ -199,9 +271,11 @@ bool Chain::step() {
   report_.hops.push_back(
       writer_hop(*image_, writer, link.slot, resolved.source, resolved.place, style_));
   if (resolved.source.partial) {
-    report_.hops.back().bytes =
-        report::ValueBytes{resolved.source.offset, std::max<std::uint32_t>(resolved.source.size, 1)};
+    const std::uint32_t first = bytes_ ? bytes_->first : 0;
+    bytes_ = report::ValueBytes{first + resolved.source.offset,
+                                std::max<std::uint32_t>(resolved.source.size, 1)};
   }
+  report_.hops.back().bytes = bytes_;
 
   return go_on(resolved, writer.moment, writer.code, link.slot.value);
 }
@@ -215,7 +289,12 @@ bool Chain::go_on(const ResolvedSource& resolved, const Moment& moment,
     next.place = *resolved.place;
     next.before = moment.mark;
     const std::vector<WalkFrame>& frames = resolved.frames.empty() ? moment.frames : resolved.frames;
-    next.reader = Link::Reader{moment, source.frame, source.pc, in_allocator(*image_, frames)};
+    next.reader = Link::Reader{moment, source.frame, source.pc, {}, in_allocator(*image_, frames)};
+    const auto load = x86::decode_at(ModuleCode(image_->modules()), source.pc);
+    if (load.ok() && !load->memory.empty() && load->memory.front().base != Gpr::rsp &&
+        !load->memory.front().rip_relative) {
+      next.reader->pointer = load->memory.front().base;
+    }
     link_ = std::move(next);
     return true;
   };
@@ -224,6 +303,7 @@ bool Chain::go_on(const ResolvedSource& resolved, const Moment& moment,
       if (source.address && resolved.place) return link(low_bytes(value, source.offset, source.size));
       break;
     case ValueSource::Kind::arithmetic:
+      bytes_.reset();  // of a value that was computed from others
       if (source.address && source.value && resolved.place) return link(*source.value);
       born(resolved, code, value);
       stop(report::StopReason::arithmetic, source.instruction);

@@ -57,12 +57,25 @@ std::optional<FaultingAccess> find_fault(const ProcessImage& image, const Regist
     return fault;
   }
   fault.instruction = *instruction;
+  if (instruction->flow == x86::Flow::ret) {
+    // A return address that is no address at all faults before the jump.
+    const auto target = memory.read_u64(registers.sp());
+    if (!target || canonical(Address{*target})) return std::nullopt;
+    fault.address = Address{*target};
+    fault.pointer_value = *target;
+    fault.execute = true;
+    return fault;
+  }
   for (const x86::MemOperand& operand : instruction->memory) {
     const auto address = x86::effective_address(operand, registers);
     if (!address || !would_fault(image, *address, operand.written, false)) continue;
     fault.address = *address;
     fault.write = operand.written;
     fault.pointer = bad_register(image, operand, registers);
+    fault.index = fault.pointer && operand.base && fault.pointer != operand.base &&
+                  image.is_mapped(Address{registers[*operand.base]});
+    fault.index |= fault.pointer && !operand.base && image.is_mapped(Address{
+                                                       static_cast<std::uint64_t>(operand.disp)});
     fault.pointer_value = fault.pointer ? registers[*fault.pointer] : address->value;
     return fault;
   }
@@ -86,6 +99,15 @@ std::optional<ValueQuestion> question_of_bad_target(const Moment& moment, const 
     if (reg.cls == x86::RegisterClass::gpr && reg.number != static_cast<std::uint8_t>(Gpr::rsp)) {
       return ValueQuestion{1, call->address, false, reg};
     }
+  }
+  return std::nullopt;
+}
+
+/// Where the return address was that led to the bad target: it has just been popped, or is about to be.
+std::optional<Slot> return_slot(const Moment& moment, std::uint64_t target, const MemoryReader& memory) {
+  const Address sp = moment.registers.sp();
+  for (const Address at : {sp - 8, sp}) {
+    if (memory.read_u64(at) == target) return Slot{at, 8, target};
   }
   return std::nullopt;
 }
@@ -118,6 +140,10 @@ class CrashObserver : public replay::PassObserver {
     std::optional<ValueQuestion> question;
     if (scene.fault->execute) {
       question = question_of_bad_target(scene.moment, memory);
+      if (!question) scene.return_slot = return_slot(scene.moment, scene.fault->pointer_value, memory);
+      if (scene.return_slot) {
+        scene.fault_place = describe_source(image_, scene.moment, scene.return_slot->address, 8, memory);
+      }
     } else if (scene.fault->pointer) {
       question = ValueQuestion{0, registers.pc(), false, x86::whole(*scene.fault->pointer)};
     }

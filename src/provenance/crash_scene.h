@@ -26,6 +26,7 @@ struct FaultingAccess {
   x86::Instruction instruction;
   Address address;                ///< that was accessed (the fault address), or jumped to
   std::optional<Gpr> pointer;     ///< the register that held the bad pointer, if one did
+  bool index = false;             ///< that register is the index, and the base is a good address
   std::uint64_t pointer_value = 0;
   bool write = false;
   bool execute = false;           ///< the instruction fetch itself faulted
@@ -51,6 +52,8 @@ struct CrashScene {
   /// The slot that the crash report or the user named: its place and what it held at the stop.
   std::optional<SourcePlace> named_place;
   std::optional<std::uint64_t> named_value;
+  /// A return address that was no code: where it lay.
+  std::optional<Slot> return_slot;
   /// What a program that stopped itself was unhappy about.
   std::optional<AbortScene> abort;
   /// Whose heap memory the faulting pointer, and the slot that it was loaded from, pointed to.

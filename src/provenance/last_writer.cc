@@ -9,6 +9,7 @@
 #include "provenance/cached_memory.h"
 #include "provenance/heap.h"
 #include "provenance/naming.h"
+#include "provenance/pointer_origin.h"
 
 namespace culprit::provenance {
 namespace {
@@ -38,13 +39,20 @@ void examine_pointer(const ProcessImage& image, const Slot& slot, const replay::
   out.slot_object = object_at(image, out.moment, slot.address, live);
   if (out.writer->operand >= store.memory.size()) return;
   const x86::MemOperand& operand = store.memory[out.writer->operand];
-  if (operand.rip_relative || !operand.base || *operand.base == Gpr::rsp || store.repeated) return;
   const auto before = x86::registers_before(store, out.moment.registers);
-  const auto number = static_cast<unsigned>(*operand.base);
-  if ((before.known >> number & 1) == 0) return;
-  out.pointer = before.registers[*operand.base];
+  const auto pointer = pointer_of(image, operand, before.registers, before.known,
+                                  out.moment.frames[out.frame].frame.cfa);
+  if (!pointer) return;
+  out.pointer = pointer->value;
+  out.pointer_register = pointer->reg;
+  if (!pointer->reg) {
+    out.pointer_direct = true;
+    out.pointer_object = object_at(image, out.moment, Address{*pointer->value}, live);
+    return;
+  }
+  if (!pointer->value) return;
   out.pointer_source = find_source(image, out.moment, {out.frame, store.address, false,
-                                                       x86::whole(*operand.base)}, memory);
+                                                       x86::whole(*pointer->reg)}, memory);
   const ValueSource::Kind kind = out.pointer_source.kind;
   out.pointer_direct = kind == ValueSource::Kind::memory || kind == ValueSource::Kind::load ||
                        kind == ValueSource::Kind::address || kind == ValueSource::Kind::immediate;

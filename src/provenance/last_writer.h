@@ -67,8 +67,9 @@ struct WriterHit {
   /// Whose heap memory the value, taken as an address, pointed to then.
   std::optional<replay::HeapBlocks> value_blocks;
 
-  /// The pointer that the store went through: its base register before the store, if it has one.
+  /// The pointer that the store went through, if its operand has one.
   std::optional<std::uint64_t> pointer;
+  std::optional<Gpr> pointer_register;
   ValueSource pointer_source;
   std::optional<SourcePlace> pointer_place;  ///< if that is memory
   /// The pointer is what its source held, nothing was added to it in between.

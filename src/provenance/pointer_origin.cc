@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "x86/instruction.h"
 
 namespace culprit::provenance {
 namespace {
@@ -24,18 +23,40 @@ class ObjectsObserver : public replay::PassObserver {
 
 }  // namespace
 
+std::optional<AccessPointer> pointer_of(const ProcessImage& image, const x86::MemOperand& operand,
+                                        const Registers& registers, std::uint16_t known,
+                                        std::optional<Address> frame_cfa) {
+  if (operand.rip_relative) return std::nullopt;
+  const auto value_of = [&](std::optional<Gpr> reg) -> std::optional<std::uint64_t> {
+    if (!reg || (known >> static_cast<unsigned>(*reg) & 1) == 0) return std::nullopt;
+    return registers[*reg];
+  };
+  const auto disp = static_cast<std::uint64_t>(operand.disp);
+  if (!operand.base) {
+    // table[i] at a fixed address.
+    if (!operand.index || !image.is_mapped(Address{disp})) return std::nullopt;
+    return AccessPointer{std::nullopt, disp};
+  }
+  const auto base = value_of(operand.base);
+  const bool in_frame = operand.base == Gpr::rsp ||
+                        (operand.base == Gpr::rbp && base && frame_cfa && *base + 16 == frame_cfa->value);
+  if (in_frame) {
+    if (!operand.index || !base) return std::nullopt;
+    return AccessPointer{std::nullopt, *base + disp};
+  }
+  const auto index = value_of(operand.index);
+  const bool swapped = operand.index && operand.scale == 1 && index && image.is_mapped(Address{*index}) &&
+                       !(base && image.is_mapped(Address{*base}));
+  return swapped ? AccessPointer{operand.index, index} : AccessPointer{operand.base, base};
+}
+
 Result<std::optional<PointerOrigin>> pointer_of_access(replay::Replay& replay, const ProcessImage& image,
                                                        const Moment& moment, std::size_t frame,
-                                                       Address pc, std::size_t operand,
+                                                       Address pc, Gpr reg, bool to_the_end,
                                                        std::chrono::milliseconds deadline,
                                                        report::Stats& stats) {
-  const ModuleCode code(image.modules());
-  const auto instruction = x86::decode_at(code, pc);
-  if (!instruction.ok() || operand >= instruction->memory.size()) return std::optional<PointerOrigin>{};
-  const x86::MemOperand& memory = instruction->memory[operand];
-  if (!memory.base || memory.rip_relative) return std::optional<PointerOrigin>{};
   CULPRIT_ASSIGN(ResolvedSource source,
-                 resolve_register_at(replay, image, moment, frame, pc, *memory.base, WindowLimits{},
+                 resolve_register_at(replay, image, moment, frame, pc, reg, to_the_end, WindowLimits{},
                                      deadline, stats));
   if (!source.source.value) return std::optional<PointerOrigin>{};
   const std::uint64_t value = *source.source.value;

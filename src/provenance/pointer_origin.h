@@ -16,18 +16,32 @@
 
 namespace culprit::provenance {
 
-/// The pointer that an access was made through, before anything was added to it.
+/// A pointer that an access was made through, before anything was added to it.
 struct PointerOrigin {
   std::uint64_t value = 0;
   ResolvedSource source;  ///< where the accessing code had it from
 };
 
-/// The pointer of operand `operand` of the instruction at `pc`, which executed last in frame `frame` of
-/// `moment` before it (or, for a store, made the moment). Two passes. Nothing if the operand has no base
-/// register or the window does not reach the access.
+/// The part of a memory operand that names the object: a register, or, for arrays in frames and at fixed
+/// addresses, a number.
+struct AccessPointer {
+  std::optional<Gpr> reg;                    ///< its value may have come a long way
+  std::optional<std::uint64_t> value;        ///< of reg, or the number itself
+};
+
+/// Nothing for an operand that names a variable by itself (a fixed place in the frame, rip-relative).
+/// `registers`, of those in `known`, as before the access. `frame_cfa`: rbp just below it is a frame pointer.
+[[nodiscard]] std::optional<AccessPointer> pointer_of(const ProcessImage& image,
+                                                      const x86::MemOperand& operand,
+                                                      const Registers& registers, std::uint16_t known,
+                                                      std::optional<Address> frame_cfa);
+
+/// The pointer `reg` of the instruction at `pc`, which executed last in frame `frame` of
+/// `moment` before it (or, for a store, made the moment). Two passes and more. `to_the_end` as in
+/// resolve_register_at(). Nothing if the window does not reach the access.
 [[nodiscard]] Result<std::optional<PointerOrigin>> pointer_of_access(
     replay::Replay& replay, const ProcessImage& image, const Moment& moment, std::size_t frame,
-    Address pc, std::size_t operand, std::chrono::milliseconds deadline, report::Stats& stats);
+    Address pc, Gpr reg, bool to_the_end, std::chrono::milliseconds deadline, report::Stats& stats);
 
 /// The objects that hold some addresses at a moment that an earlier pass stood at. One pass; parallel to
 /// `addresses`.

@@ -216,6 +216,8 @@ struct WindowQuestion {
   Place asked;
   std::optional<std::uint64_t> value;
   std::optional<Address> at;
+  /// The answer is where the way begins in the window, not the first named memory on it.
+  bool to_the_end = false;
 };
 
 /// Slices the window when it arrives, and names the place that it leads to.
@@ -230,11 +232,15 @@ class WindowObserver : public replay::PassObserver {
     WindowQuery query;
     query.steps = window.steps;
     query.final_registers = window.final_registers;
+    // An instruction that faulted was begun, and did nothing.
+    if (!query.steps.empty() && query.steps.back() == query.final_registers) {
+      query.steps = query.steps.first(query.steps.size() - 1);
+    }
     query.code = &code_;
     query.asked = question_.asked;
     query.mapped = [this](std::uint64_t a) { return image_.is_mapped(Address{a}); };
     if (question_.at) {
-      std::size_t at = window.steps.size();
+      std::size_t at = window.steps.size();  // the faulting one too: it was about to execute
       while (at > 0 && window.steps[at - 1].pc() != *question_.at) --at;
       if (at == 0) {
         out_.source.note = "the instruction was not executed in the step window";
@@ -292,7 +298,7 @@ class WindowObserver : public replay::PassObserver {
         // program's authors know of: the value goes through it.
         spill = frame && !(place->location.owner && !place->location.owner->variable.empty());
       }
-      if (i + 1 < stations_.size() && (!place || spill)) continue;
+      if (i + 1 < stations_.size() && (question_.to_the_end || !place || spill)) continue;
       out_.source = source;
       out_.place = std::move(place);
       out_.frames = then.frames;
@@ -423,20 +429,20 @@ Result<ResolvedSource> resolve_by_window(replay::Replay& replay, const ProcessIm
     out.source.note = "the bytes asked for have no known place";
     return out;
   }
-  const WindowQuestion window{*asked, value, std::nullopt};
+  const WindowQuestion window{*asked, value, std::nullopt, false};
   return ask_windows(replay, image, moment, question.frame, code, window, limits, deadline, stats,
                      std::move(out));
 }
 
 Result<ResolvedSource> resolve_register_at(replay::Replay& replay, const ProcessImage& image,
                                            const Moment& moment, std::size_t frame, Address pc, Gpr reg,
-                                           WindowLimits limits, std::chrono::milliseconds deadline,
+                                           bool to_the_end, WindowLimits limits, std::chrono::milliseconds deadline,
                                            report::Stats& stats) {
   const ModuleCode code(image.modules());
   ResolvedSource out;
   out.source.frame = frame;
   out.source.pc = pc;
-  const WindowQuestion window{x86::whole(reg), std::nullopt, pc};
+  const WindowQuestion window{x86::whole(reg), std::nullopt, pc, to_the_end};
   return ask_windows(replay, image, moment, frame, code, window, limits, deadline, stats,
                      std::move(out));
 }

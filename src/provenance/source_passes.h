@@ -49,11 +49,13 @@ struct WindowLimits {
                                                        report::Stats& stats);
 
 /// Where the value of `reg`, before the newest execution of the instruction at `pc` in frame `frame` of the
-/// moment, came from: ValueSource::value is what it was at that place. As resolve_by_window().
+/// moment, came from: ValueSource::value is what it was at that place. `to_the_end`: not the first named
+/// memory on its way but the place where the way begins in the window. As resolve_by_window().
 [[nodiscard]] Result<ResolvedSource> resolve_register_at(replay::Replay& replay,
                                                          const ProcessImage& image,
                                                          const Moment& moment, std::size_t frame,
-                                                         Address pc, Gpr reg, WindowLimits limits,
+                                                         Address pc, Gpr reg, bool to_the_end,
+                                                         WindowLimits limits,
                                                          std::chrono::milliseconds deadline,
                                                          report::Stats& stats);
 

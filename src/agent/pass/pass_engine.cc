@@ -510,7 +510,7 @@ void PassEngine::watch_heap(Task& task) {
   space.heap_looked = true;
   if (space.heap_abandoned) return;
   for (const wire::HeapFunction& function : spec_.heap->functions) {
-    if (space.code_breakpoints.contains(function.address)) continue;
+    // Also where one was set before: a loader maps a whole file first and its segments over it.
     std::uint64_t code = 0;
     if (read_memory(task.real, function.address, std::as_writable_bytes(std::span(&code, 1))) !=
             sizeof code ||

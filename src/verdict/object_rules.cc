@@ -1,0 +1,262 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <string_view>
+
+#include "verdict/rules.h"
+#include "verdict/words.h"
+
+namespace culprit::verdict {
+
+using report::BugClass;
+using report::Confidence;
+using report::Hop;
+using report::HopKind;
+using report::Report;
+using report::Verdict;
+
+bool uninitialised_stack(Report& report) {
+  const Hop* stale = first_of(report, HopKind::stale_bytes);
+  if (stale == nullptr || !stale->location || !stale->location->owner ||
+      stale->location->region == report::RegionKind::heap) {
+    return false;
+  }
+  Verdict& v = report.verdict;
+  const report::Owner& owner = *stale->location->owner;
+  const bool structure = !owner.member.empty();
+  const std::string name = owner_name(*stale->location);
+  const std::string variable = owner.variable.empty() ? name : owner.variable;
+  const std::string declared = place(owner.declared_file, owner.declared_line);
+  const Hop* reader = nullptr;
+  for (const Hop& hop : report.hops) {
+    if (hop.index + 1 == stale->index) reader = &hop;
+  }
+  const Hop* origin = nullptr;
+  for (const Hop& hop : report.hops) {
+    if (hop.index == stale->index + 1) origin = &hop;
+  }
+
+  v.bug_class = BugClass::uninitialised_stack;
+  v.title = fmt::format("uninitialised stack {} {}: {} read before it was written",
+                        structure ? "struct" : "variable", variable,
+                        structure ? fmt::format("its {} was", owner.member) : "it was");
+  v.explanation = fmt::format("{} is a local{} of {}{} and was never written in the life of that frame.",
+                              variable, owner.type.empty() ? "" : fmt::format(" ({})", owner.type),
+                              owner.function, declared.empty() ? "" : fmt::format(", declared at {}",
+                                                                                  declared));
+  if (origin != nullptr && origin->kind == HopKind::store) {
+    v.explanation += fmt::format(
+        " Its bytes are older than the frame: {} left {} there, in a frame that had ended before {} was "
+        "called.",
+        writer_name(origin->writer), to_hex(stale->value_after.value_or(0)), owner.function);
+  }
+  if (reader != nullptr && reader->kind == HopKind::runtime_store) {
+    v.explanation += fmt::format(
+        " When {} stored a new pointer into {}, Go's write barrier recorded the old contents for the "
+        "garbage collector, which took the stale bytes for a pointer of its own heap.",
+        storing_code(*reader), name);
+  }
+  v.suggested_fix =
+      fmt::format("Zero {} before it is handed out{}{}.", variable,
+                  declared.empty() ? "" : fmt::format(", at {}", declared),
+                  structure ? fmt::format(" (for example `{}{} = {{0}};` or memset)",
+                                          owner.type.empty() ? "" : owner.type + " ", variable)
+                            : " (give it an initial value)");
+  v.evidence.clear();
+  if (reader != nullptr) v.evidence.push_back(reader->index);
+  v.evidence.push_back(stale->index);
+  if (origin != nullptr) v.evidence.push_back(origin->index);
+  // The claim rests on the order of frame entry and write, which the stale hop proves; how the stale
+  // value was computed before that does not weaken it.
+  v.confidence = reader != nullptr ? weakest(report, {reader->index, stale->index})
+                                   : stale->confidence;
+  v.cause = report::CauseSite{owner.function,     owner.declared_file, owner.declared_line,
+                              owner.variable,     owner.member,        owner.module};
+  return true;
+}
+
+bool dangling_stack_pointer(Report& report) {
+  const Hop* origin = last_writer(report);
+  if (origin == nullptr || origin->kind != HopKind::store || !origin->location ||
+      !origin->location->owner || !origin->location->owner->life.died) {
+    return false;
+  }
+  Verdict& v = report.verdict;
+  v.bug_class = BugClass::use_after_return;
+  v.explanation = fmt::format(
+      "The bytes that were read belong to no variable of a living frame: they were written by {} into "
+      "its own frame, which had ended. The pointer that led there outlived the local that it pointed "
+      "to.",
+      writer_name(origin->writer));
+  v.evidence = {origin->index};
+  v.confidence = Confidence::likely;
+  v.cause = site_of_writer(report.hops.front().writer);
+  return true;
+}
+
+bool uninitialised_heap(Report& report) {
+  const Hop* stale = first_of(report, HopKind::stale_bytes);
+  if (stale == nullptr || !stale->location || !stale->location->owner ||
+      stale->location->region != report::RegionKind::heap) {
+    return false;
+  }
+  Verdict& v = report.verdict;
+  const report::Owner& owner = *stale->location->owner;
+  const Hop* origin = last_writer(report);
+  if (origin == stale) origin = nullptr;
+  const std::string size = fmt::format("{} bytes", owner.object_size.value_or(0));
+  v.bug_class = BugClass::uninitialised_heap;
+  v.title = fmt::format("uninitialised heap memory: {} was read before it was written",
+                        owner.variable.empty() ? fmt::format("offset {} of a block of {}",
+                                                             owner.offset.value_or(0), size)
+                                               : owner_name(*stale->location));
+  v.explanation = fmt::format("The block of {} was allocated by {} and its bytes from offset {} on were "
+                              "not written since.",
+                              size, writer_name(stale->writer), owner.offset.value_or(0));
+  if (origin != nullptr) {
+    v.explanation += fmt::format(" They are left over from an earlier owner of the memory: {} stored {} "
+                                 "there.",
+                                 writer_name(origin->writer), to_hex(stale->value_after.value_or(0)));
+  }
+  v.suggested_fix = fmt::format("Set all members of the object that {} allocates, or allocate it cleared "
+                                "(calloc, a constructor).",
+                                writer_name(stale->writer));
+  v.evidence = {stale->index};
+  if (origin != nullptr) v.evidence.push_back(origin->index);
+  v.confidence = stale->confidence;
+  v.cause = site_of_writer(stale->writer);
+  return true;
+}
+
+namespace {
+
+/// Functions of the C++ library that move a container's elements or drop them, as they show in a release.
+bool inside_container(const std::vector<report::Frame>& frames) {
+  constexpr std::array<std::string_view, 12> kMovers = {
+      "_M_realloc_insert", "_M_realloc_append", "_M_default_append", "_M_fill_insert", "_M_range_insert",
+      "_M_rehash",         "_M_reallocate_map", "::reserve",         "::shrink_to_fit", "_M_mutate",
+      "_M_erase",          "::resize"};
+  for (const report::Frame& f : frames) {
+    const std::string& name = f.demangled.empty() ? f.function : f.demangled;
+    if (!name.starts_with("std::") && name.find("std::") == std::string::npos) continue;
+    for (const std::string_view mover : kMovers) {
+      if (name.find(mover) != std::string::npos) return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+bool released_before(Report& report) {
+  const Hop* release = last_writer(report);
+  if (release == nullptr || release->kind != HopKind::release || !release->location) return false;
+  Verdict& v = report.verdict;
+  const report::Owner owner = release->location->owner.value_or(report::Owner{});
+  const std::string how = owner.life.died ? owner.life.died->description : "its release";
+  const Hop* previous = before(report, *release);
+  const bool again = previous != nullptr && previous->kind == HopKind::crash_report;
+  const bool moved = how.starts_with("realloc");
+  const bool container = !moved && inside_container(release->backtrace);
+  v.bug_class = again && report.crash.signal_name == "SIGABRT" ? BugClass::double_free
+                : moved                                       ? BugClass::use_after_realloc
+                : container                                   ? BugClass::iterator_invalidated
+                                                              : BugClass::use_after_free;
+  v.explanation = fmt::format("The block of {} bytes at {} was given up by {} ({})",
+                              owner.object_size.value_or(0), to_hex(owner.object.value_or(Address{})),
+                              writer_name(release->writer), how);
+  if (v.bug_class == BugClass::double_free) {
+    v.explanation += ", and was to be freed again at the crash.";
+  } else if (previous != nullptr && previous->kind == HopKind::store) {
+    v.explanation += fmt::format(". After that a pointer to it was still in use, while {} stored {} there.",
+                                 writer_name(previous->writer),
+                                 to_hex(previous->value_after.value_or(0)));
+  } else {
+    v.explanation += ", and was used after that.";
+  }
+  v.evidence = {release->index};
+  if (previous != nullptr) v.evidence.insert(v.evidence.begin(), previous->index);
+  v.confidence = release->confidence;
+  v.cause = site_of_writer(release->writer);
+  return true;
+}
+
+bool out_of_bounds(Report& report) {
+  const Hop* object = last_writer(report);
+  if (object == nullptr || object->kind != HopKind::allocation || !object->location ||
+      !object->location->owner || !object->location->owner->object_size) {
+    return false;
+  }
+  const Hop* store = before(report, *object);
+  if (store == nullptr || store->kind != HopKind::store || !store->location) return false;
+  const report::Owner& owner = *object->location->owner;
+  const ByteRange range{owner.object.value_or(Address{}), *owner.object_size};
+  const ByteRange stored{store->location->address, store->location->size};
+  if (range.contains(stored.start)) return false;
+  const bool below = stored.start < range.start;
+  Verdict& v = report.verdict;
+  switch (object->location->region) {
+    case report::RegionKind::heap:
+      v.bug_class = below ? BugClass::heap_underflow : BugClass::heap_overflow;
+      break;
+    case report::RegionKind::stack:
+    case report::RegionKind::runtime_stack: v.bug_class = BugClass::stack_buffer_overflow; break;
+    default: v.bug_class = BugClass::global_overflow; break;
+  }
+  // Exactly the element behind the last one, and more than a byte of a text that ran on.
+  if (!below && stored.start == range.end() && stored.size >= 4) v.bug_class = BugClass::off_by_one;
+  const std::string name = owner.variable.empty()
+                               ? fmt::format("the block of {} bytes at {}", range.size, to_hex(range.start))
+                               : fmt::format("{} ({} bytes)", owner.variable, range.size);
+  v.explanation = fmt::format("{} stored past {}: the pointer that it wrote through points into {}, and the "
+                              "store went {} bytes {} it.",
+                              writer_name(store->writer), name, name,
+                              below ? range.start - stored.end() : stored.start - range.end(),
+                              below ? "below the start of" : "behind the end of");
+  v.evidence = {store->index, object->index};
+  v.confidence = std::max(weakest(report, {store->index}), Confidence::proved);
+  v.cause = site_of_writer(store->writer);
+  return true;
+}
+
+bool freed_what_is_no_block(Report& report) {
+  if (report.crash.signal_name != "SIGABRT" || !report.suspect ||
+      report.suspect->description != "the pointer that was to be freed") {
+    return false;
+  }
+  Verdict& v = report.verdict;
+  const Hop* origin = last_writer(report);
+  v.bug_class = BugClass::invalid_free;
+  v.explanation = fmt::format("{} is not the start of a living block of the allocator, and was to be freed.",
+                              to_hex(report.suspect->value));
+  v.evidence = {0};
+  v.confidence = Confidence::likely;
+  if (origin != nullptr) {
+    v.explanation += fmt::format(" The pointer was made by {}.", writer_name(origin->writer));
+    v.evidence.push_back(origin->index);
+    v.cause = site_of_writer(origin->writer);
+  } else if (!report.hops.empty()) {
+    v.cause = site_of_writer(report.hops.front().writer);
+  }
+  return true;
+}
+
+bool smashed_stack(Report& report) {
+  if (!report.suspect || (report.suspect->description != "the stack protector's canary" &&
+                          report.suspect->description != "the address that was returned to")) {
+    return false;
+  }
+  const Hop* store = first_of(report, HopKind::store);
+  if (store == nullptr) return false;
+  Verdict& v = report.verdict;
+  v.bug_class = BugClass::stack_buffer_overflow;
+  v.explanation = fmt::format("{} wrote over {}.", writer_name(store->writer), report.suspect->description);
+  v.evidence = {0, store->index};
+  v.confidence = std::max(store->confidence, Confidence::likely);
+  v.cause = site_of_writer(store->writer);
+  return true;
+}
+
+}  // namespace culprit::verdict

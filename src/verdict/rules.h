@@ -1,0 +1,46 @@
+// Private to verdict/: the rules. Each looks at a report, fills its verdict if it applies, and says so.
+#pragma once
+
+#include "report/model.h"
+
+namespace culprit::verdict {
+
+// Whose memory it was (object_rules.cc).
+
+/// A stack slot that was read although nothing wrote it in the life of its frame.
+bool uninitialised_stack(report::Report& report);
+/// A heap slot that was read although nothing wrote it since its block was allocated.
+bool uninitialised_heap(report::Report& report);
+/// A slot read through a pointer into a stack frame that had ended before.
+bool dangling_stack_pointer(report::Report& report);
+/// A block that was freed before it was freed, read or written.
+bool released_before(report::Report& report);
+/// A store that was meant for another object.
+bool out_of_bounds(report::Report& report);
+/// The pointer that was to be freed is no block.
+bool freed_what_is_no_block(report::Report& report);
+/// The stack protector's canary was overwritten, by a store whose own object is not known.
+bool smashed_stack(report::Report& report);
+
+// What the value is (value_rules.cc).
+
+/// Bytes that a signal handler wrote.
+bool from_signal_handler(report::Report& report);
+/// The chain ends outside the program: a system call's input.
+bool from_kernel(report::Report& report);
+/// The chain ends in the arguments or the environment.
+bool from_command_line(report::Report& report);
+/// No store made the value: its page was replaced.
+bool replaced(report::Report& report);
+/// An index that leads out of its array.
+bool bad_index(report::Report& report);
+/// A null pointer that some code stored, returned or passed.
+bool null_dereference(report::Report& report);
+/// A pointer that was stored as a number of another type.
+bool confused_types(report::Report& report);
+/// A constant that is used as a pointer, other than null.
+bool constant(report::Report& report);
+/// Nothing better is known: says where the chain ends.
+bool open_end(report::Report& report);
+
+}  // namespace culprit::verdict

@@ -1,0 +1,246 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <string_view>
+
+#include "verdict/rules.h"
+#include "verdict/words.h"
+
+namespace culprit::verdict {
+
+using report::BugClass;
+using report::Confidence;
+using report::Hop;
+using report::HopKind;
+using report::Report;
+using report::Verdict;
+
+namespace {
+
+/// What a program calls a function: "std::vector<int>::at", without parameters.
+std::string_view bare_name(const report::Frame& f) {
+  const std::string_view name = f.demangled.empty() ? f.function : f.demangled;
+  return name.substr(0, name.find('('));
+}
+
+bool allocates(std::string_view name) {
+  constexpr std::array<std::string_view, 16> kAllocators = {
+      "malloc",        "calloc",        "realloc",  "reallocarray",  "aligned_alloc", "memalign",
+      "__libc_malloc", "__libc_calloc", "valloc",   "__libc_realloc", "mmap",         "mmap64",
+      "__mmap",        "sbrk",          "_int_malloc", "sysmalloc"};
+  return name.starts_with("operator new") ||
+         std::find(kAllocators.begin(), kAllocators.end(), name) != kAllocators.end();
+}
+
+/// The value was made inside the allocator: it failed.
+bool from_allocator(const Hop& hop) {
+  if (allocates(hop.writer.function)) return true;
+  constexpr std::size_t kNear = 6;
+  for (std::size_t i = 0; i < hop.backtrace.size() && i < kNear; ++i) {
+    if (allocates(bare_name(hop.backtrace[i]))) return true;
+  }
+  return false;
+}
+
+/// True if `hop` ran in a function that the function of `user` called, or that had returned to it: the value
+/// was a result.
+bool returned_to(const Hop& hop, const Hop& user) {
+  const std::string& function = user.writer.function;
+  if (function.empty() || hop.writer.function == function) return false;
+  for (std::size_t i = 1; i < hop.backtrace.size(); ++i) {
+    if (hop.backtrace[i].function == function) return true;
+  }
+  return false;
+}
+
+/// "int", "double": a number that no pointer is kept in. Integers that are made to hold pointers are not
+/// among them.
+bool is_plain_number(std::string_view type) {
+  for (const std::string_view prefix : {"const ", "volatile "}) {
+    if (type.starts_with(prefix)) type.remove_prefix(prefix.size());
+  }
+  constexpr std::array<std::string_view, 14> kNumbers = {
+      "int",   "unsigned int", "short",    "short int", "short unsigned int", "long",    "long int",
+      "double", "float",       "long long int", "i32",  "u32",                "f64",     "i64"};
+  return std::find(kNumbers.begin(), kNumbers.end(), type) != kNumbers.end();
+}
+
+}  // namespace
+
+bool null_dereference(Report& report) {
+  if (!report.suspect || report.suspect->value != 0 || !report.crash.fault_address) return false;
+  Verdict& v = report.verdict;
+  const Hop* origin = last_writer(report);
+  v.bug_class = BugClass::null_dereference;
+  v.confidence = Confidence::likely;
+  const std::string where =
+      report.crash.frames.empty() ? "the crash" : report.crash.frames.front().function;
+  v.explanation = fmt::format("{} used a null pointer (fault address {}).", where,
+                              to_hex(*report.crash.fault_address));
+  if (origin != nullptr) {
+    v.explanation += fmt::format(" The null was put there by {}.", writer_name(origin->writer));
+    v.cause = site_of_writer(origin->writer);
+    v.evidence = {0, origin->index};
+    v.confidence = weakest(report, v.evidence);
+    const Hop* user = before(report, *origin);
+    if (from_allocator(*origin)) {
+      v.bug_class = BugClass::null_from_failed_allocation;
+      if (user != nullptr) v.cause = site_of_writer(user->writer);
+    } else if (origin->kind == HopKind::origin && user != nullptr && returned_to(*origin, *user)) {
+      v.bug_class = BugClass::null_from_failed_lookup;
+      v.explanation += fmt::format(" {} returned it, and the result was used unchecked.",
+                                   writer_name(origin->writer));
+      v.confidence = std::max(v.confidence, Confidence::likely);
+    }
+  } else if (!report.hops.empty()) {
+    v.evidence = {0};
+    v.cause = site_of_writer(report.hops.front().writer);
+  }
+  return true;
+}
+
+bool from_signal_handler(Report& report) {
+  const Hop* store = first_of(report, HopKind::store);
+  if (store == nullptr) return false;
+  const bool in_handler =
+      std::any_of(store->backtrace.begin(), store->backtrace.end(), [](const report::Frame& f) {
+        return f.function == "__restore_rt" || f.stack == report::StackKind::signal;
+      });
+  if (!in_handler) return false;
+  Verdict& v = report.verdict;
+  v.bug_class = BugClass::signal_handler_write;
+  v.explanation = fmt::format("{} ran in a signal handler when it stored {}.", writer_name(store->writer),
+                              to_hex(store->value_after.value_or(0)));
+  v.evidence = {store->index};
+  v.confidence = std::max(store->confidence, Confidence::likely);
+  v.cause = site_of_writer(store->writer);
+  return true;
+}
+
+bool from_command_line(Report& report) {
+  const Hop* origin = last_writer(report);
+  if (origin == nullptr || origin->kind != HopKind::initial_image || !origin->source ||
+      origin->source->kind != report::SourceKind::argument) {
+    return false;
+  }
+  Verdict& v = report.verdict;
+  const Hop* user = before(report, *origin);
+  v.bug_class = BugClass::bad_argument;
+  v.explanation = fmt::format("The value came from the program's arguments or environment: {}.",
+                              origin->summary);
+  v.evidence = {origin->index};
+  v.confidence = std::max(origin->confidence, Confidence::likely);
+  if (user != nullptr) v.cause = site_of_writer(user->writer);
+  return true;
+}
+
+bool bad_index(Report& report) {
+  if (!report.suspect || report.suspect->description != "the index of the address") return false;
+  Verdict& v = report.verdict;
+  const Hop* origin = last_writer(report);
+  const std::uint64_t value = report.suspect->value;
+  const bool negative = (value >> 63) != 0 || (value >> 31) == 1;
+  const bool computed = v.stopped_because == report::StopReason::arithmetic;
+  v.bug_class = negative   ? BugClass::sign_error
+                : computed ? BugClass::integer_overflow
+                           : BugClass::index_out_of_range;
+  v.explanation = fmt::format("The base of the address is good, its index {} is not.",
+                              negative && (value >> 32) == 0
+                                  ? std::to_string(static_cast<std::int32_t>(value))
+                                  : std::to_string(static_cast<std::int64_t>(value)));
+  v.evidence = {0};
+  v.confidence = Confidence::likely;
+  if (origin != nullptr) {
+    v.explanation += fmt::format(" It was made by {}.", writer_name(origin->writer));
+    v.evidence.push_back(origin->index);
+    v.cause = site_of_writer(origin->writer);
+  } else if (!report.hops.empty()) {
+    v.cause = site_of_writer(report.hops.front().writer);
+  }
+  return true;
+}
+
+bool confused_types(Report& report) {
+  if (!report.suspect || !report.crash.fault_address) return false;
+  const Hop* number = nullptr;
+  for (const Hop& hop : report.hops) {
+    if (!hop.main_line || hop.kind != HopKind::store || !hop.location || !hop.location->owner) continue;
+    const report::Owner& owner = *hop.location->owner;
+    if (is_plain_number(owner.member.empty() ? owner.type : owner.member_type)) {
+      number = &hop;
+      break;
+    }
+  }
+  if (number == nullptr) return false;
+  const report::Owner& owner = *number->location->owner;
+  Verdict& v = report.verdict;
+  v.bug_class = BugClass::type_confusion;
+  v.explanation = fmt::format("{} was used as a pointer; {} stored it as a number ({}) into {}.",
+                              to_hex(report.suspect->value), writer_name(number->writer),
+                              owner.member.empty() ? owner.type : owner.member_type,
+                              owner_name(*number->location));
+  v.evidence = {0, number->index};
+  v.confidence = Confidence::likely;
+  v.cause = site_of_writer(number->writer);
+  return true;
+}
+
+bool from_kernel(Report& report) {
+  const Hop* origin = last_writer(report);
+  if (origin == nullptr || origin->kind != HopKind::kernel_write) return false;
+  Verdict& v = report.verdict;
+  v.bug_class = BugClass::bad_input;
+  v.explanation = fmt::format("The value came from outside the program: {}.", origin->summary);
+  v.evidence = {origin->index};
+  v.confidence = std::max(origin->confidence, Confidence::likely);
+  if (!origin->backtrace.empty()) {
+    const report::Frame& f = origin->backtrace.front();
+    v.cause = report::CauseSite{f.function, f.file, f.line, {}, {}, f.module};
+  }
+  return true;
+}
+
+bool replaced(Report& report) {
+  const Hop* origin = last_writer(report);
+  if (origin == nullptr || origin->kind != HopKind::remap) return false;
+  Verdict& v = report.verdict;
+  v.bug_class = BugClass::replaced_page;
+  v.explanation = fmt::format("No store made this value: {}.", origin->summary);
+  v.evidence = {origin->index};
+  v.confidence = Confidence::likely;
+  return true;
+}
+
+bool constant(Report& report) {
+  if (report.verdict.stopped_because != report::StopReason::constant || report.hops.empty()) return false;
+  // A compiler may have folded the store away: then the crashing code itself holds the constant.
+  const Hop* stored = last_writer(report);
+  const Hop* origin = stored != nullptr ? stored : &report.hops.front();
+  Verdict& v = report.verdict;
+  v.bug_class = BugClass::bad_constant;
+  v.explanation = fmt::format("{} {} the constant itself.", writer_name(origin->writer),
+                              stored != nullptr ? "stored" : "used");
+  v.evidence = {origin->index};
+  v.confidence = std::max(origin->confidence, Confidence::likely);
+  v.cause = site_of_writer(origin->writer);
+  return true;
+}
+
+bool open_end(Report& report) {
+  Verdict& v = report.verdict;
+  v.bug_class = BugClass::unknown;
+  v.confidence = Confidence::unknown;
+  if (const Hop* origin = last_writer(report)) {
+    v.explanation = fmt::format("The value was last traced to {}.", writer_name(origin->writer));
+    v.evidence = {origin->index};
+    v.cause = site_of_writer(origin->writer);
+  } else {
+    v.explanation = "The chain could not be begun.";
+  }
+  if (!v.stopped_detail.empty()) v.explanation += fmt::format(" It stops there: {}.", v.stopped_detail);
+  return true;
+}
+
+}  // namespace culprit::verdict

@@ -1,0 +1,92 @@
+#include "verdict/words.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace culprit::verdict {
+
+using report::Confidence;
+using report::Hop;
+using report::HopKind;
+using report::Report;
+
+namespace {
+
+std::string_view basename(std::string_view path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string_view::npos ? path : path.substr(slash + 1);
+}
+
+}  // namespace
+
+std::string place(std::string_view file, std::uint32_t line) {
+  if (file.empty()) return {};
+  return line == 0 ? std::string(basename(file)) : fmt::format("{}:{}", basename(file), line);
+}
+
+std::string owner_name(const report::Location& location) {
+  if (!location.owner) return location.description.empty() ? to_hex(location.address)
+                                                           : location.description;
+  const report::Owner& o = *location.owner;
+  if (o.variable.empty()) {
+    if (!o.frame_offset) return location.description;
+    return fmt::format("the bytes at CFA{}{:#x} of {}'s frame", *o.frame_offset < 0 ? "-" : "+",
+                       *o.frame_offset < 0 ? -*o.frame_offset : *o.frame_offset, o.function);
+  }
+  if (o.member.empty()) return o.variable;
+  return o.variable + (o.member.starts_with('[') ? "" : ".") + o.member;
+}
+
+std::string writer_name(const report::Writer& w) {
+  const std::string& name = w.demangled.empty() ? w.function : w.demangled;
+  const std::string at = place(w.file, w.line);
+  if (name.empty()) return at.empty() ? "unknown code" : at;
+  return at.empty() ? name : fmt::format("{} ({})", name, at);
+}
+
+std::string storing_code(const Hop& barrier) {
+  for (const report::Frame& f : barrier.backtrace) {
+    if (f.function.empty() || f.function.starts_with("runtime.")) continue;
+    const std::string at = place(f.file, f.line);
+    return at.empty() ? f.function : fmt::format("{} ({})", f.function, at);
+  }
+  return "Go code";
+}
+
+Confidence weakest(const Report& report, const std::vector<std::uint32_t>& evidence) {
+  Confidence result = Confidence::proved;
+  for (const std::uint32_t i : evidence) {
+    if (i < report.hops.size()) result = std::max(result, report.hops[i].confidence);
+  }
+  return result;
+}
+
+const Hop* first_of(const Report& report, HopKind kind) {
+  for (const Hop& hop : report.hops) {
+    if (hop.kind == kind && hop.main_line) return &hop;
+  }
+  return nullptr;
+}
+
+const Hop* last_writer(const Report& report) {
+  for (auto it = report.hops.rbegin(); it != report.hops.rend(); ++it) {
+    if (it->kind != HopKind::crash_report && it->main_line) return &*it;
+  }
+  return nullptr;
+}
+
+report::CauseSite site_of_writer(const report::Writer& w) {
+  return {w.demangled.empty() ? w.function : w.demangled, w.file, w.line, {}, {}, w.module};
+}
+
+const Hop* before(const Report& report, const Hop& hop) {
+  const Hop* last = nullptr;
+  for (const Hop& h : report.hops) {
+    if (&h == &hop) return last;
+    if (h.main_line) last = &h;
+  }
+  return nullptr;
+}
+
+}  // namespace culprit::verdict

@@ -1,0 +1,31 @@
+// Private to verdict/: what the rules say and look up alike.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "report/model.h"
+
+namespace culprit::verdict {
+
+/// "file.c:12", "file.c", or nothing.
+[[nodiscard]] std::string place(std::string_view file, std::uint32_t line);
+/// What a person calls the owner of a location: "c_schema.format", "the bytes at CFA-0x20 of f's frame".
+[[nodiscard]] std::string owner_name(const report::Location& location);
+/// "function (file.c:12)".
+[[nodiscard]] std::string writer_name(const report::Writer& w);
+/// The program's own statement behind a write barrier: the first frame outside the runtime.
+[[nodiscard]] std::string storing_code(const report::Hop& barrier);
+/// The weakest confidence of the cited hops.
+[[nodiscard]] report::Confidence weakest(const report::Report& report,
+                                         const std::vector<std::uint32_t>& evidence);
+/// The first hop of a kind on the main line; null if there is none.
+[[nodiscard]] const report::Hop* first_of(const report::Report& report, report::HopKind kind);
+/// The last hop of the main line that is not the crash itself; null if there is none.
+[[nodiscard]] const report::Hop* last_writer(const report::Report& report);
+/// The hop on the main line just before `hop`; null for the first.
+[[nodiscard]] const report::Hop* before(const report::Report& report, const report::Hop& hop);
+[[nodiscard]] report::CauseSite site_of_writer(const report::Writer& w);
+
+}  // namespace culprit::verdict
