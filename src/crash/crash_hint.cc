@@ -29,6 +29,7 @@ constexpr std::array kTraits{
     HintTraits{CrashHint::uninitialised, "uninitialised", "a value was used that was never written", bug},
     HintTraits{CrashHint::data_race, "data_race", "two threads accessed the same bytes without an order", bug},
     HintTraits{CrashHint::double_free, "double_free", "a block was freed that was free", bug},
+    HintTraits{CrashHint::freed_or_damaged, "freed_or_damaged", "a block was freed twice or its header is damaged", damage},
     HintTraits{CrashHint::invalid_free, "invalid_free", "free() was given something that is not the start of a block", damage},
     HintTraits{CrashHint::mismatched_free, "mismatched_free", "a block was freed in another way than it was allocated", bug},
     HintTraits{CrashHint::heap_metadata, "heap_metadata", "the allocator's own data are damaged", damage},

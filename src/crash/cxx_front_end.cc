@@ -140,6 +140,7 @@ class CxxReader {
         return;
       }
     }
+    recent_.push(line);
     lines_.advance();
   }
 
@@ -242,16 +243,41 @@ class CxxReader {
   }
 
   bool library(const PlainLines::Line& line) {
-    if (line.text.find("ssert") == std::string_view::npos &&
-        line.text.find("_LIBCPP_ASSERT '") == std::string_view::npos) {
-      return false;
+    const bool open = is_open_library(line.text);
+    if (!open && line.text.find(" failed") == std::string_view::npos) return false;
+    std::uint64_t offset = line.offset;
+    std::string joined(trim(line.text));
+    auto found = parse_library_assertion(joined);
+    for (std::size_t count = 1; !found && !open && count <= RecentLines::kLines; ++count) {
+      // This line may be the end of a folded one.
+      const auto before = recent_.last(count);
+      if (!before) break;
+      std::string whole = before->text + " " + std::string(trim(line.text));
+      if (!parse_library_assertion(whole)) continue;
+      joined = std::move(whole);
+      offset = before->offset;
+      found = parse_library_assertion(joined);
     }
-    const std::uint64_t offset = line.offset;
-    if (!is_open_library(line.text) && !parse_library_assertion(trim(line.text))) return false;
-    const std::string joined =
-        lines_.unfold(is_open_library, [](std::string_view) { return false; });
-    const std::string_view text = trim(joined);
-    auto found = parse_library_assertion(text);
+    if (!found && !open) return false;
+    if (open) {
+      joined = std::string(
+          trim(lines_.unfold(is_open_library, [](std::string_view) { return false; })));
+      for (std::size_t count = 0; count <= RecentLines::kLines; ++count) {
+        const auto before = recent_.last(count);
+        if (count > 0 && !before) break;
+        std::string whole = before ? before->text + " " + joined : joined;
+        if (!parse_library_assertion(whole)) continue;
+        joined = std::move(whole);
+        if (before) offset = before->offset;
+        found = parse_library_assertion(joined);
+        break;
+      }
+    } else {
+      found = parse_library_assertion(joined);  // views of the final string
+      lines_.advance();
+    }
+    recent_.clear();
+    const std::string_view text = joined;
     if (!found) return true;  // folded too often, or something else
     CrashReport& report =
         add(Kind::assertion, hint_of_expression(found->expression), found->runtime, text, offset);
@@ -333,6 +359,7 @@ class CxxReader {
   PlainLines lines_;
   const ExitInfo& exit_;
   std::vector<CrashReport> reports_;
+  RecentLines recent_;
 };
 
 std::vector<CrashReport> parse_cxx(std::string_view text, const ExitInfo& exit) {

@@ -58,8 +58,13 @@ std::vector<CrashReport> parse(std::string_view text, const ExitInfo& exit) {
     }
     std::move(found.begin(), found.end(), std::back_inserter(reports));
   }
-  std::stable_sort(reports.begin(), reports.end(),
-                   [](const CrashReport& a, const CrashReport& b) { return rank(a) < rank(b); });
+  // Of two that are equal otherwise, the one that says more of the bug.
+  std::stable_sort(reports.begin(), reports.end(), [](const CrashReport& a, const CrashReport& b) {
+    const int rank_a = rank(a);
+    const int rank_b = rank(b);
+    if (rank_a != rank_b) return rank_a < rank_b;
+    return traits(a.hint).strength > traits(b.hint).strength;
+  });
   return reports;
 }
 

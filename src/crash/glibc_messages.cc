@@ -13,13 +13,14 @@ struct Message {
 
 using enum CrashHint;
 constexpr std::array kMessages{
-    // free. "double free or corruption": the chunk's own flags say that it is free, or its
-    // neighbour's do, which a write past the end of a block does as well.
-    Message{"double free or corruption (out)", double_free},
-    Message{"double free or corruption (!prev)", double_free},
-    Message{"double free or corruption (top)", double_free},
+    // free. "double free or corruption" is said where the flags of the chunk or of its neighbour say
+    // that it is free, which a write past the end of a block does as well. The fast bins and the
+    // tcache are searched for the very block.
+    Message{"double free or corruption (out)", freed_or_damaged},
+    Message{"double free or corruption (!prev)", freed_or_damaged},
+    Message{"double free or corruption (top)", freed_or_damaged},
     Message{"double free or corruption (fasttop)", double_free},
-    Message{"double free or corruption", double_free},
+    Message{"double free or corruption", freed_or_damaged},
     Message{"free(): double free detected in tcache 2", double_free},
     Message{"free(): double free detected in tcache", double_free},
     Message{"free(): invalid pointer", invalid_free},

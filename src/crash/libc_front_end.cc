@@ -158,10 +158,25 @@ class LibcReader {
           lines_.unfold(is_open_assertion, [](std::string_view) { return false; });
       assertion(trim(joined), offset);
       return;
-    } else if (!assertion(text, line.offset)) {
-      plain_message(text, line.offset);
+    } else if (!assertion(text, line.offset) && !folded_assertion(text)) {
+      plain_message(text, line);
+      recent_.push(line);
+      lines_.advance();
+      return;
     }
+    recent_.clear();
     lines_.advance();
+  }
+
+  // Of which this line is the end.
+  bool folded_assertion(std::string_view text) {
+    if (!text.ends_with("' failed.")) return false;
+    for (std::size_t count = 1; count <= RecentLines::kLines; ++count) {
+      const auto before = recent_.last(count);
+      if (!before) return false;
+      if (assertion(before->text + " " + std::string(text), before->offset)) return true;
+    }
+    return false;
   }
 
   void starred(std::string_view text, std::uint64_t offset) {
@@ -195,16 +210,19 @@ class LibcReader {
   }
 
   // A line that is nothing but the message; a log collector may have put something before it.
-  void plain_message(std::string_view text, std::uint64_t offset) {
+  void plain_message(std::string_view text, const PlainLines::Line& line) {
+    const auto offset_of = [&](std::string_view part) {
+      return line.offset + static_cast<std::uint64_t>(part.data() - line.text.data());
+    };
     if (const std::size_t at = text.find("Fatal glibc error: "); at != std::string_view::npos) {
       text.remove_prefix(at);
       const bool of_malloc = text.find("malloc assertion failure in ") != std::string_view::npos;
       add(of_malloc ? Kind::heap_check : Kind::libc_abort, of_malloc ? heap_metadata : fatal_error,
-          text, offset);
+          text, offset_of(text));
       return;
     }
     if (text.find("Fatal error: glibc detected an invalid stdio handle") != std::string_view::npos) {
-      add(Kind::libc_abort, bad_argument, text, offset);
+      add(Kind::libc_abort, bad_argument, text, offset_of(text));
       return;
     }
     std::optional<CrashHint> hint = hint_of_malloc_message(text);
@@ -217,7 +235,7 @@ class LibcReader {
     }
     // What a newer or older library says. Only if it did abort: these may be anybody's words.
     if (!hint && exit_.signal == kAbort && looks_like_malloc_message(text)) hint = heap_metadata;
-    if (hint) add(Kind::heap_check, *hint, text, offset);
+    if (hint) add(Kind::heap_check, *hint, text, offset_of(text));
   }
 
   // glibc to 2.25 printed a traceback, and libSegFault does.
@@ -247,6 +265,7 @@ class LibcReader {
   PlainLines lines_;
   const ExitInfo& exit_;
   std::vector<CrashReport> reports_;
+  RecentLines recent_;
   bool tracing_ = false;
   std::size_t trace_lines_ = 0;
 };

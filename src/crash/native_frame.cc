@@ -121,7 +121,8 @@ std::optional<Frame> parse_valgrind_frame(std::string_view text) {
   if (!take(text, ": ")) return std::nullopt;
   if (text.ends_with(')')) {
     // The last "(…)" is the place; a file's name may hold parentheses, but not " (".
-    const std::size_t open = text.rfind(" (");
+    const std::size_t module = text.rfind(" (in ");
+    const std::size_t open = module != std::string_view::npos ? module : text.rfind(" (");
     if (open != std::string_view::npos) {
       std::string_view place = text.substr(open + 2, text.size() - open - 3);
       if (take(place, "in ")) {

@@ -67,6 +67,27 @@ const PlainLines::Line* PlainLines::following() {
   return &following_;
 }
 
+void RecentLines::push(const PlainLines::Line& line) {
+  constexpr std::size_t kLongest = 512;  // no folded line is longer
+  if (line.text.size() > kLongest) {
+    lines_.clear();
+    return;
+  }
+  lines_.push_back({std::string(trim(line.text)), line.offset});
+  if (lines_.size() > kLines) lines_.pop_front();
+}
+
+std::optional<RecentLines::Joined> RecentLines::last(std::size_t count) const {
+  if (count == 0 || count > lines_.size()) return std::nullopt;
+  const std::size_t first = lines_.size() - count;
+  Joined joined{{}, lines_[first].offset};
+  for (std::size_t i = first; i < lines_.size(); ++i) {
+    if (i != first) joined.text.push_back(' ');
+    joined.text += lines_[i].text;
+  }
+  return joined;
+}
+
 void PlainLines::begins_at(std::size_t taken) {
   const Line* line = current();
   if (line == nullptr || taken == 0 || taken > line->text.size()) return;

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -68,6 +70,26 @@ class PlainLines {
   bool loaded_ = false;
   std::string buffer_;
   std::string following_buffer_;
+};
+
+/// The last few lines of a text, for messages of which only the end can be recognised: a mailer may
+/// have folded them before that.
+class RecentLines {
+ public:
+  static constexpr std::size_t kLines = 6;
+
+  /// Adds a line that led to nothing.
+  void push(const PlainLines::Line& line);
+  /// The last `count` lines joined, with their first byte's offset; nothing if there are fewer.
+  struct Joined {
+    std::string text;
+    std::uint64_t offset = 0;
+  };
+  [[nodiscard]] std::optional<Joined> last(std::size_t count) const;
+  void clear() { lines_.clear(); }
+
+ private:
+  std::deque<Joined> lines_;
 };
 
 }  // namespace culprit::crash

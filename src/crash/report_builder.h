@@ -36,6 +36,9 @@ void add_frame(CrashReport& report, Stack& stack, Frame frame);
 /// A suspect of the role with the value, and nothing else known.
 [[nodiscard]] Suspect make_suspect(Role role, std::uint64_t value, std::string description);
 
+/// Is it one of the functions between the program's call of abort() (or raise()) and the kernel?
+[[nodiscard]] bool is_abort_frame(const Frame& frame);
+
 /// Sets `reporting` to the innermost frame of the first crash stack for which `machinery` is false.
 void find_reporting(CrashReport& report, bool (*machinery)(const Frame&));
 

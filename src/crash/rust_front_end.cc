@@ -122,7 +122,12 @@ bool is_machinery(const Frame& frame) {
         "_Unwind_", "__rustc["}) {
     if (name.starts_with(start)) return true;
   }
-  return frame.file.starts_with("/rustc/");
+  // "/rustc/HASH/library/core/src/…", "/usr/src/rustc-1.63.0/library/…", "library/core/src/…".
+  for (const std::string_view part :
+       {"library/core/src/", "library/std/src/", "library/alloc/src/"}) {
+    if (frame.file.find(part) != std::string::npos) return true;
+  }
+  return false;
 }
 
 struct Panic {

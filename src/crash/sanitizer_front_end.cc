@@ -35,6 +35,7 @@ constexpr std::array<std::string_view, 34> kReplaced{
     "pthread_mutex_init", "vsnprintf"};
 
 bool is_machinery(const Frame& frame) {
+  if (is_abort_frame(frame)) return true;
   for (const std::string_view part :
        {std::string_view("libsanitizer/"), std::string_view("compiler-rt/lib/")}) {
     if (frame.file.find(part) != std::string::npos) return true;
@@ -61,6 +62,7 @@ struct StackHeader {
 
 // "T1 (worker)", "main thread (mutexes: write M1)" without what is in the parentheses.
 std::string thread_name(std::string_view text) {
+  take(text, "thread ");
   text = text.substr(0, text.find(" ("));
   while (text.ends_with(':')) text.remove_suffix(1);
   return clip(trim(text), 64);
@@ -218,8 +220,10 @@ class SanitizerReader {
     }
     if (const std::size_t at = line.text.find("Uninitialized bytes in ");
         at != std::string_view::npos) {
-      uninitialised_bytes(line.text.substr(at));
-      lines_.advance();
+      const std::uint64_t offset = line.offset + at;
+      lines_.begins_at(at);
+      uninitialised_bytes(
+          lines_.unfold([](std::string_view t) { return !t.ends_with(')'); }, begins_own_line), offset);
       return;
     }
     if (!drafts_.empty()) {
@@ -284,18 +288,60 @@ class SanitizerReader {
     const auto is_of = [&](const Draft& draft) {
       return draft.headline.address == address || draft.headline.second == address;
     };
+    in_turns_ = false;
     if (is_of(active())) return;
+    in_turns_ = drafts_.size() > 1;
     for (std::size_t i = 0; i < drafts_.size(); ++i) {
       if (is_of(drafts_[i])) active_ = i;
     }
+  }
+
+  // A line of the report's own words of which the end is missing.
+  static bool is_open_note(std::string_view text) {
+    text = trim(text);
+    if (is_open_located_address(text)) return true;
+    if (text.starts_with("Location is global '")) return !text.ends_with(')');
+    const bool ends_in_colon =
+        text.starts_with("Location is heap block ") ||
+        (text.starts_with("Thread T") && text.find(" created") != std::string_view::npos) ||
+        ((text.starts_with("Previous ") || text.starts_with("Write of ") ||
+          text.starts_with("Read of ")) &&
+         text.find(" of size") != std::string_view::npos);
+    return ends_in_colon && !text.ends_with(':');
+  }
+
+  // With two reports open, a frame belongs where its number is next, or the pc of the headline is. If
+  // that is so for both, and the lines before came in turns, so does this one.
+  void choose_by_frame(const NumberedFrame& numbered) {
+    const auto fits = [&](const Draft& draft) {
+      if (numbered.number != 0) return draft.stack && draft.next_frame == numbered.number;
+      if (!draft.pending) return false;
+      if (draft.pending->role != StackRole::crash || !draft.headline.pc || !numbered.frame.pc) {
+        return true;
+      }
+      const std::uint64_t pc = numbered.frame.pc->value;  // of the call, or of its return
+      return pc == *draft.headline.pc || pc + 1 == *draft.headline.pc;
+    };
+    const std::size_t other = 1 - active_;
+    const bool here = fits(active());
+    const bool there = fits(drafts_[other]);
+    if (here && there) {
+      if (in_turns_) active_ = other;
+      for (Draft& draft : drafts_) {
+        if (draft.stack) draft.report.stacks[*draft.stack].cut = true;  // not certain
+      }
+      return;
+    }
+    in_turns_ = there && !here;
+    if (there && !here) active_ = other;
   }
 
   // A line while a report is read.
   void inside() {
     const std::string_view text = trim(lines_.current()->text);
     if (text.starts_with('#') && frame()) return;
-    if (is_open_located_address(text)) {
-      const std::string joined = lines_.unfold(is_open_located_address, begins_own_line);
+    if (is_open_note(text)) {
+      const std::string joined = lines_.unfold(is_open_note, begins_own_line);
       detail(joined);
       return;
     }
@@ -362,11 +408,7 @@ class SanitizerReader {
       numbered = first;
       lines_.advance();
     }
-    // With two reports open, a frame belongs where its number is next.
-    if (drafts_.size() > 1 && active().next_frame != numbered->number && numbered->number != 0) {
-      const std::size_t other = 1 - active_;
-      if (drafts_[other].next_frame == numbered->number) active_ = other;
-    }
+    if (drafts_.size() > 1) choose_by_frame(*numbered);
     Draft& draft = active();
     draft.idle = 0;
     if (numbered->number == 0 || draft.pending || !draft.stack) {
@@ -398,6 +440,8 @@ class SanitizerReader {
     if (auto header = parse_stack_header(text)) {
       if (header->access && header->access->address) {
         choose_by_address(header->access->address->value);
+      } else if (in_turns_ && drafts_.size() > 1) {
+        active_ = 1 - active_;
       }
       Draft& draft = active();
       if (header->telling) add_message(draft.report, text);
@@ -450,6 +494,10 @@ class SanitizerReader {
     if (draft.frame->address.value >= base + variable.begin) {
       suspect.offset = draft.frame->address.value - base - variable.begin;
     }
+    if (draft.report.hint == CrashHint::stack_overflow &&
+        text.find(" underflows this variable") != std::string_view::npos) {
+      draft.report.hint = CrashHint::stack_underflow;
+    }
     draft.variables.push_back(std::move(suspect));
   }
 
@@ -498,11 +546,9 @@ class SanitizerReader {
 
   // "Uninitialized bytes in __interceptor_write at offset 1 inside [0x7fff59b0b2f0, 8)" comes before
   // its report's headline.
-  void uninitialised_bytes(std::string_view text) {
+  void uninitialised_bytes(std::string_view text, std::uint64_t offset_of_line) {
     uninitialised_line_ = clip(text, kMaxMessageLine);
-    uninitialised_offset_ =
-        lines_.current()->offset +
-        static_cast<std::uint64_t>(text.data() - lines_.current()->text.data());
+    uninitialised_offset_ = offset_of_line;
     uninitialised_.reset();
     const std::size_t at = text.find(" at offset ");
     if (at == std::string_view::npos) return;
@@ -671,6 +717,7 @@ class SanitizerReader {
   const ExitInfo& exit_;
   std::vector<Draft> drafts_;  // one, or two that are interleaved
   std::size_t active_ = 0;
+  bool in_turns_ = false;  // the last line was of another report than the one before
   std::vector<CrashReport> reports_;
   std::string uninitialised_line_;
   std::uint64_t uninitialised_offset_ = 0;

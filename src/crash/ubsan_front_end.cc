@@ -125,9 +125,12 @@ void add_suspects(CrashReport& report, std::string_view what) {
       }
       break;
     case type_confusion:
-      add(Role::bad_pointer, hex_after(what, " address "),
-          "pointer to what is not an object of the expected type");
-      add(Role::bad_pointer, hex_after(what, "vtable address "), "address of the vtable");
+      if (const auto vtable = hex_after(what, "vtable address ")) {
+        add(Role::bad_pointer, vtable, "address of the vtable");
+      } else {
+        add(Role::bad_pointer, hex_after(what, " address "),
+            "pointer to what is not an object of the expected type");
+      }
       break;
     case integer_overflow: {
       auto base = hex_after(what, "unsigned offset to ");
@@ -253,6 +256,14 @@ class UbsanReader {
       CrashReport report = begin_report(Kind::undefined_behaviour_sanitizer, error.hint, "ubsan",
                                         "ubsan", offset, exit_);
       add_message(report, line);
+      if (const auto address = hex_after(text, " address ")) {  // since version 19
+        const bool null = *address < 4096;
+        if (null) report.hint = null_access;
+        add_suspect(report,
+                    make_suspect(null ? Role::fault_address : Role::bad_pointer, *address,
+                                 null ? "address that was accessed: a null pointer plus an offset"
+                                      : "pointer that is not aligned as its type must be"));
+      }
       if (const auto pc = hex_after(text, " by ")) {
         Stack stack;
         stack.kind = StackKind::native;

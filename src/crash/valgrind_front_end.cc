@@ -53,7 +53,7 @@ const Error* error_of(std::string_view text) {
 
 // Valgrind's replacements of the allocator and the string functions.
 bool is_machinery(const Frame& frame) {
-  return frame.module.find("/vgpreload_") != std::string::npos ||
+  return is_abort_frame(frame) || frame.module.find("/vgpreload_") != std::string::npos ||
          frame.file.starts_with("vg_replace_") || frame.file.starts_with("mc_replace_");
 }
 

@@ -27,7 +27,7 @@ int main(int argc, char **argv) {
   CASE("invalid_free") { int x = 0; kept = &x; free(kept); }
   CASE("free_inside") { int *p = malloc(16); kept = p + 1; free(kept); }
   CASE("write_syscall") { char *p = malloc(8); p[0] = 'x'; return write(1, p, 8) == 99; }
-  CASE("overlap") { char a[32] = "0123456789"; char *volatile p = a; strcpy(p + 2, p); puts(a); }
+  CASE("overlap") { char a[32] = "0123456789"; char *volatile p = a; strcpy(p, p + 2); puts(a); }
   CASE("fishy") { void *volatile p = malloc(-(long)four); return p != NULL; }
   CASE("null") { int *volatile p = NULL; return *p; }
   CASE("wild") { *(volatile int *)0x7f00deadbee0 = 1; }
