@@ -30,9 +30,9 @@ enum class CrashHint : std::uint8_t {
   uninitialised,       ///< a value was used that was never written
   data_race,           ///< two threads accessed the same bytes without an order
   // The allocator.
-  double_free,      ///< a block was freed that was free
-  freed_or_damaged,  ///< a block that was given to free() looks free: freed twice, or its header or a
-                     ///< neighbour's was overwritten
+  double_free,       ///< a block was freed that was free
+  freed_or_damaged,  ///< a block that was given to free() looks free: freed twice, or its header or
+                     ///< a neighbour's was overwritten
   invalid_free,     ///< free() was given something that is not the start of a block
   mismatched_free,  ///< freed by another family of functions, or with another size, than allocated
   heap_metadata,    ///< the allocator's own data (sizes, lists, headers) are damaged

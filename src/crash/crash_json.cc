@@ -27,8 +27,9 @@ Json to_json(const Frame& frame) {
     if (frame.column != 0) json["column"] = frame.column;
   }
   if (!frame.module.empty()) {
-    json["module"] = frame.module_offset ? fmt::format("{}+{:#x}", frame.module, *frame.module_offset)
-                                         : frame.module;
+    json["module"] = frame.module_offset
+                         ? fmt::format("{}+{:#x}", frame.module, *frame.module_offset)
+                         : frame.module;
   }
   std::string registers;
   if (frame.pc_offset) registers += fmt::format("+{:#x}", *frame.pc_offset);

@@ -37,22 +37,22 @@ enum class Kind : std::uint8_t {
   go_unexpected_return,   ///< "unexpected return pc for F called from 0x…"
   go_fatal_error,         ///< any other "fatal error: …"
   go_panic,               ///< any other panic
-  heap_check,         ///< an allocator found damage: "double free or corruption (out)", …
-  stack_protector,    ///< "*** stack smashing detected ***"
-  fortify,            ///< "*** buffer overflow detected ***" and its like
-  libc_abort,         ///< another word of the C library before abort()
-  assertion,          ///< of assert(), libstdc++, libc++
-  cxx_terminate,      ///< std::terminate: an exception that nobody caught, or none at all
-  cxx_virtual,        ///< a pure or deleted virtual function was called
-  address_sanitizer,  ///< AddressSanitizer, HWAddressSanitizer
+  heap_check,             ///< an allocator found damage: "double free or corruption (out)", …
+  stack_protector,        ///< "*** stack smashing detected ***"
+  fortify,                ///< "*** buffer overflow detected ***" and its like
+  libc_abort,             ///< another word of the C library before abort()
+  assertion,              ///< of assert(), libstdc++, libc++
+  cxx_terminate,          ///< std::terminate: an exception that nobody caught, or none at all
+  cxx_virtual,            ///< a pure or deleted virtual function was called
+  address_sanitizer,      ///< AddressSanitizer, HWAddressSanitizer
   memory_sanitizer,
   thread_sanitizer,
   undefined_behaviour_sanitizer,
-  valgrind,    ///< memcheck
-  rust_panic,  ///< "thread '…' panicked at …"
-  rust_abort,  ///< "fatal runtime error: …", "memory allocation of … bytes failed"
-  signal,                 ///< killed by a signal; the text says nothing better
-  exit_status,            ///< ended by itself with a status that is not 0
+  valgrind,     ///< memcheck
+  rust_panic,   ///< "thread '…' panicked at …"
+  rust_abort,   ///< "fatal runtime error: …", "memory allocation of … bytes failed"
+  signal,       ///< killed by a signal; the text says nothing better
+  exit_status,  ///< ended by itself with a status that is not 0
 };
 
 [[nodiscard]] std::string_view to_string(Kind kind);
@@ -111,7 +111,7 @@ struct Frame {
   std::uint32_t column = 0;                    ///< 0 if the text has none
   std::string module;                          ///< the file that holds the code, as printed
   std::optional<std::uint64_t> module_offset;  ///< "(prog+0x1234)": from the module's load address
-  std::optional<std::uint64_t> pc_offset;  ///< "+0x5f": from the function's entry
+  std::optional<std::uint64_t> pc_offset;      ///< "+0x5f": from the function's entry
   std::optional<Address> fp;
   std::optional<Address> sp;
   std::optional<Address> pc;
@@ -198,7 +198,7 @@ struct CrashReport {
   CrashHint hint = CrashHint::none;  ///< what the words say about the bug
   std::string front_end;             ///< the name of the front end that wrote it
   std::string runtime = "none";      ///< "go", "glibc", "libstdc++", "asan", "rust", …, "none"
-  std::optional<int> signal;     ///< that the text or the kernel names
+  std::optional<int> signal;         ///< that the text or the kernel names
   std::optional<int> signal_code;
   std::optional<Address> fault_address;
   std::optional<Address> pc;  ///< of the faulting instruction

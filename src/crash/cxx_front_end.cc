@@ -25,12 +25,18 @@ CrashHint hint_of_expression(std::string_view text) {
     CrashHint hint;
   };
   constexpr std::array kWords{
-      Words{"!this->empty()", bounds},      Words{"!empty()", bounds},
-      Words{"size()", bounds},              Words{"length()", bounds},
-      Words{"__n < ", bounds},              Words{"__pos ", bounds},
-      Words{"__idx ", bounds},              Words{"!= pointer()", null_access},
-      Words{"!= nullptr", null_access},     Words{"has_value()", missing_value},
-      Words{"_M_is_engaged()", missing_value}, Words{"_M_engaged", missing_value},
+      Words{"!this->empty()", bounds},
+      Words{"!empty()", bounds},
+      Words{"size()", bounds},
+      Words{"length()", bounds},
+      Words{"__n < ", bounds},
+      Words{"__pos ", bounds},
+      Words{"__idx ", bounds},
+      Words{"!= pointer()", null_access},
+      Words{"!= nullptr", null_access},
+      Words{"has_value()", missing_value},
+      Words{"_M_is_engaged()", missing_value},
+      Words{"_M_engaged", missing_value},
   };
   for (const Words& words : kWords) {
     if (text.find(words.part) != std::string_view::npos) return words.hint;
@@ -145,7 +151,8 @@ class CxxReader {
   }
 
   static bool is_open_throw(std::string_view text) {
-    return text.starts_with("terminate called") && (!text.ends_with('\'') && !text.ends_with("exception"));
+    return text.starts_with("terminate called") &&
+           (!text.ends_with('\'') && !text.ends_with("exception"));
   }
 
   // std::terminate of both libraries.
@@ -176,8 +183,8 @@ class CxxReader {
       }
       const std::uint64_t offset = line.offset + at;
       lines_.begins_at(at);
-      const std::string text =
-          lines_.unfold(is_open_throw, [](std::string_view t) { return t.starts_with("  what()"); });
+      const std::string text = lines_.unfold(
+          is_open_throw, [](std::string_view t) { return t.starts_with("  what()"); });
       CrashReport& report = add(Kind::cxx_terminate, form.hint, form.runtime, text, offset);
       if (text.find("recursive_init_error") != std::string::npos) report.hint = terminate;
       if (text.find("bad_alloc") != std::string::npos) report.hint = bad_allocation;
@@ -211,11 +218,10 @@ class CxxReader {
 
   bool pure(const PlainLines::Line& line) {
     const std::string_view text = trim(line.text);
-    for (const std::string_view words :
-         {std::string_view("pure virtual method called"),
-          std::string_view("deleted virtual method called"),
-          std::string_view("Pure virtual function called!"),
-          std::string_view("Deleted virtual function called!")}) {
+    for (const std::string_view words : {std::string_view("pure virtual method called"),
+                                         std::string_view("deleted virtual method called"),
+                                         std::string_view("Pure virtual function called!"),
+                                         std::string_view("Deleted virtual function called!")}) {
       if (!text.ends_with(words)) continue;
       std::string_view message = text.substr(text.size() - words.size());
       const bool libcxx = words.ends_with('!');
@@ -229,7 +235,8 @@ class CxxReader {
       lines_.advance();
       // "terminate called without an active exception" is the second half of it.
       if (const PlainLines::Line* next = lines_.current();
-          next != nullptr && next->text.find("terminate called without") != std::string_view::npos) {
+          next != nullptr &&
+          next->text.find("terminate called without") != std::string_view::npos) {
         add_message(reports_.back(), trim(next->text));
         lines_.advance();
       }
@@ -260,8 +267,8 @@ class CxxReader {
     }
     if (!found && !open) return false;
     if (open) {
-      joined = std::string(
-          trim(lines_.unfold(is_open_library, [](std::string_view) { return false; })));
+      joined =
+          std::string(trim(lines_.unfold(is_open_library, [](std::string_view) { return false; })));
       for (std::size_t count = 0; count <= RecentLines::kLines; ++count) {
         const auto before = recent_.last(count);
         if (count > 0 && !before) break;
@@ -308,9 +315,8 @@ class CxxReader {
       } else if (text.starts_with("Error: ")) {
         in_function = false;
         // Folded by the library itself at its 78 columns.
-        error = lines_.unfold(
-            [](std::string_view t) { return !t.ends_with('.'); },
-            [](std::string_view t) { return t.starts_with("Objects involved"); });
+        error = lines_.unfold([](std::string_view t) { return !t.ends_with('.'); },
+                              [](std::string_view t) { return t.starts_with("Objects involved"); });
         add_message(report, error);
         continue;
       } else if (in_function && !text.empty()) {

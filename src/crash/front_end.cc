@@ -42,10 +42,9 @@ int rank(const CrashReport& report) {
 }  // namespace
 
 std::span<const FrontEnd> front_ends() {
-  static const std::array kFrontEnds{kGoFrontEnd,        kSanitizerFrontEnd,  kUbsanFrontEnd,
-                                     kValgrindFrontEnd,  kRustFrontEnd,       kLibcFrontEnd,
-                                     kAllocatorFrontEnd, kCxxFrontEnd,        kSignalTextFrontEnd,
-                                     kSignalFrontEnd};
+  static const std::array kFrontEnds{
+      kGoFrontEnd,   kSanitizerFrontEnd, kUbsanFrontEnd, kValgrindFrontEnd,   kRustFrontEnd,
+      kLibcFrontEnd, kAllocatorFrontEnd, kCxxFrontEnd,   kSignalTextFrontEnd, kSignalFrontEnd};
   return kFrontEnds;
 }
 

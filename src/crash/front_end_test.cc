@@ -92,23 +92,29 @@ TEST(Parse, IsLinear) {
         std::string_view("[signal \n"), std::string_view("SIGSEGV: x\nPC=0x1\n"),
         std::string_view("goroutine 1 [running]:\nm.f(0x1)\n\t/x.go:1 +0x1\n"),
         std::string_view("goroutine 1 [running]:\nm.f(0x1)\n\t/x.go:1 +0x1\nfp=0x1\n"),
-        // Of the other front ends: what begins a report, or could be the beginning of a longer line.
+        // Of the other front ends: what begins a report, or could be the beginning of a longer
+        // line.
         std::string_view("==1==ERROR: AddressSanitizer: heap-use-after-free on address 0x1\n"),
         std::string_view("==1==ERROR: AddressSanitizer: x"), std::string_view("Sanitizer: "),
         std::string_view("ERROR: AddressSanitizer: SEGV on unknown address (pc (\n"),
-        std::string_view("==1==WARNING: MemorySanitizer: use-of-uninitialized-value\n    #0 0x1 in f\n"),
+        std::string_view(
+            "==1==WARNING: MemorySanitizer: use-of-uninitialized-value\n    #0 0x1 in f\n"),
         std::string_view("    #0 0x1 in f\n"), std::string_view("#0 0x1 in f("),
-        std::string_view("Uninitialized bytes in f\n"), std::string_view("==1== Invalid read of size 4\n"),
+        std::string_view("Uninitialized bytes in f\n"),
+        std::string_view("==1== Invalid read of size 4\n"),
         std::string_view("==1==    at 0x1: f\n"), std::string_view("== "), std::string_view("=="),
-        std::string_view("x.c:1:1: runtime error: load of\n"), std::string_view("x: runtime error: "),
-        std::string_view("thread 'm' panicked at 'x\n"), std::string_view("thread 'm' panicked at x.rs:1:1:\n"),
-        std::string_view("thread '"), std::string_view("stack backtrace:\n   0: f\n      at x.rs:1:1\n"),
+        std::string_view("x.c:1:1: runtime error: load of\n"),
+        std::string_view("x: runtime error: "), std::string_view("thread 'm' panicked at 'x\n"),
+        std::string_view("thread 'm' panicked at x.rs:1:1:\n"), std::string_view("thread '"),
+        std::string_view("stack backtrace:\n   0: f\n      at x.rs:1:1\n"),
         std::string_view("p: x.c:1: f: Assertion `a\n"), std::string_view("x' failed.\n"),
-        std::string_view("x.h:1: f: Assertion 'a\n"), std::string_view(": Assertion '"), std::string_view(": "),
-        std::string_view("x.h:1:\nIn function:\n"), std::string_view("terminate called\n"),
-        std::string_view("*** "), std::string_view("======= Backtrace: =\n"),
-        std::string_view("0x1 is located 0 bytes\n"), std::string_view("\x1b[1m"), std::string_view("\x1b]"),
-        std::string_view("x[1]: segfault at 1 ip 1\n"), std::string_view("<jemalloc>: Failed assertion: \n")}) {
+        std::string_view("x.h:1: f: Assertion 'a\n"), std::string_view(": Assertion '"),
+        std::string_view(": "), std::string_view("x.h:1:\nIn function:\n"),
+        std::string_view("terminate called\n"), std::string_view("*** "),
+        std::string_view("======= Backtrace: =\n"), std::string_view("0x1 is located 0 bytes\n"),
+        std::string_view("\x1b[1m"), std::string_view("\x1b]"),
+        std::string_view("x[1]: segfault at 1 ip 1\n"),
+        std::string_view("<jemalloc>: Failed assertion: \n")}) {
     const std::string open_reports =
         std::string(kBadPointer) +
         "==1==ERROR: AddressSanitizer: heap-use-after-free on address 0x1 at pc 0x1 bp 0x1 sp 0x1\n"
@@ -127,7 +133,8 @@ TEST(Parse, IsLinear) {
 }
 
 TEST(Parse, SanitizerReportsAreBounded) {
-  std::string text = "==1==ERROR: AddressSanitizer: heap-use-after-free on address 0x1 at pc 0x1 bp 0x1 sp 0x1\n";
+  std::string text =
+      "==1==ERROR: AddressSanitizer: heap-use-after-free on address 0x1 at pc 0x1 bp 0x1 sp 0x1\n";
   for (int i = 0; i < 100; ++i) {
     text += "freed by thread T0 here:\n";
     for (int n = 0; n < 300; ++n) text += "    #" + std::to_string(n) + " 0x1 in f /x.c:1\n";
@@ -145,12 +152,17 @@ TEST(Parse, SanitizerReportsAreBounded) {
 TEST(Parse, ManyReportsAreBounded) {
   std::string text;
   for (int i = 0; i < 1000; ++i) {
-    text += "x.c:1:1: runtime error: division by zero\n"
-            "thread 'main' panicked at x.rs:1:1:\nexplicit\n\n"
-            "==" + std::to_string(i) + "== Invalid read of size 4\n"
-            "==" + std::to_string(i) + "==ERROR: AddressSanitizer: SEGV on unknown address 0x1 (pc 0x1 T0)\n"
-            "free(): invalid pointer\nterminate called without an active exception\n"
-            "Segmentation fault (core dumped)\n";
+    text +=
+        "x.c:1:1: runtime error: division by zero\n"
+        "thread 'main' panicked at x.rs:1:1:\nexplicit\n\n"
+        "==" +
+        std::to_string(i) +
+        "== Invalid read of size 4\n"
+        "==" +
+        std::to_string(i) +
+        "==ERROR: AddressSanitizer: SEGV on unknown address 0x1 (pc 0x1 T0)\n"
+        "free(): invalid pointer\nterminate called without an active exception\n"
+        "Segmentation fault (core dumped)\n";
   }
   EXPECT_LE(parse(text).size(), 16U * front_ends().size());
 }
@@ -159,7 +171,8 @@ TEST(Parse, TheBugComesBeforeItsSymptom) {
   const auto reports = parse(
       "a.cc:1:1: runtime error: member call on address 0x559602fe9fb0 which does not point to an "
       "object of type 'A'\n"
-      "==1==ERROR: UndefinedBehaviorSanitizer: SEGV on unknown address 0x10 (pc 0x5 bp 0x1 sp 0x1 T1)\n"
+      "==1==ERROR: UndefinedBehaviorSanitizer: SEGV on unknown address 0x10 (pc 0x5 bp 0x1 sp 0x1 "
+      "T1)\n"
       "    #0 0x5 in f /a.cc:1:1\n"
       "SUMMARY: UndefinedBehaviorSanitizer: SEGV /a.cc:1:1 in f\n");
   ASSERT_EQ(reports.size(), 2U);

@@ -13,7 +13,8 @@ struct Message {
 
 using enum CrashHint;
 constexpr std::array kMessages{
-    // free. "double free or corruption" is said where the flags of the chunk or of its neighbour say
+    // free. "double free or corruption" is said where the flags of the chunk or of its neighbour
+    // say
     // that it is free, which a write past the end of a block does as well. The fast bins and the
     // tcache are searched for the very block.
     Message{"double free or corruption (out)", freed_or_damaged},

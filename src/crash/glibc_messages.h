@@ -15,8 +15,8 @@ namespace culprit::crash {
 /// The hint of a message of the allocator; nothing if `text` is not exactly one.
 [[nodiscard]] std::optional<CrashHint> hint_of_malloc_message(std::string_view text);
 
-/// Has `text` the shape of such a message ("malloc(): …"), although it is not a known one? For other
-/// versions of glibc.
+/// Has `text` the shape of such a message ("malloc(): …"), although it is not a known one? For
+/// other versions of glibc.
 [[nodiscard]] bool looks_like_malloc_message(std::string_view text);
 
 /// All known messages, for tests.

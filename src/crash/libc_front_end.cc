@@ -73,8 +73,8 @@ std::optional<OldMessage> parse_old(std::string_view text) {
   return OldMessage{text.substr(words, at - words), *pointer};
 }
 
-// "prog: file.c:12: func: Assertion `x' failed." The program's name and the function may be missing;
-// libstdc++'s assertions have other quotes (cxx_front_end.h).
+// "prog: file.c:12: func: Assertion `x' failed." The program's name and the function may be
+// missing; libstdc++'s assertions have other quotes (cxx_front_end.h).
 struct Assertion {
   Frame frame;
   std::string_view expression;
@@ -187,9 +187,8 @@ class LibcReader {
     }
     const auto old = parse_old(text);
     if (!old) return;
-    CrashReport& report = add(Kind::heap_check,
-                              hint_of_malloc_message(old->words).value_or(heap_metadata), text,
-                              offset);
+    CrashReport& report = add(
+        Kind::heap_check, hint_of_malloc_message(old->words).value_or(heap_metadata), text, offset);
     add_suspect(report, make_suspect(Role::bad_pointer, old->pointer,
                                      "pointer that was given to the allocator"));
   }
@@ -221,12 +220,14 @@ class LibcReader {
           text, offset_of(text));
       return;
     }
-    if (text.find("Fatal error: glibc detected an invalid stdio handle") != std::string_view::npos) {
+    if (text.find("Fatal error: glibc detected an invalid stdio handle") !=
+        std::string_view::npos) {
       add(Kind::libc_abort, bad_argument, text, offset_of(text));
       return;
     }
     std::optional<CrashHint> hint = hint_of_malloc_message(text);
-    // "2026-01-01T00:00:00 host app[12]: free(): invalid pointer". The message itself may hold ": ".
+    // "2026-01-01T00:00:00 host app[12]: free(): invalid pointer". The message itself may hold ":
+    // ".
     for (std::size_t at = text.find(": "), tries = 0;
          !hint && at != std::string_view::npos && at < PlainLines::kMaxPrefix && tries < 6;
          at = text.find(": ", at + 1), ++tries) {

@@ -43,8 +43,9 @@ TEST(SanitizerFrame, PlaceOrModule) {
 }
 
 TEST(SanitizerFrame, RefusesOtherLines) {
-  for (const std::string_view text : {"", "#", "#x 0x1 in f", "#1", "#1 ", "#99999999999999999999 0x1 in f",
-                                      "#1 0x11111111111111111 in f", "1 0x1 in f"}) {
+  for (const std::string_view text :
+       {"", "#", "#x 0x1 in f", "#1", "#1 ", "#99999999999999999999 0x1 in f",
+        "#1 0x11111111111111111 in f", "1 0x1 in f"}) {
     EXPECT_FALSE(parse_sanitizer_frame(text)) << text;
   }
 }

@@ -71,10 +71,20 @@ Suspect make_suspect(Role role, std::uint64_t value, std::string description) {
 }
 
 bool is_abort_frame(const Frame& frame) {
-  constexpr std::array<std::string_view, 14> kNames{
-      "__pthread_kill_implementation", "__pthread_kill_internal", "pthread_kill", "raise",
-      "__GI_raise", "gsignal", "abort", "__GI_abort", "__libc_message", "malloc_printerr",
-      "__assert_fail_base", "__assert_fail", "__fortify_fail", "__stack_chk_fail"};
+  constexpr std::array<std::string_view, 14> kNames{"__pthread_kill_implementation",
+                                                    "__pthread_kill_internal",
+                                                    "pthread_kill",
+                                                    "raise",
+                                                    "__GI_raise",
+                                                    "gsignal",
+                                                    "abort",
+                                                    "__GI_abort",
+                                                    "__libc_message",
+                                                    "malloc_printerr",
+                                                    "__assert_fail_base",
+                                                    "__assert_fail",
+                                                    "__fortify_fail",
+                                                    "__stack_chk_fail"};
   return std::find(kNames.begin(), kNames.end(), frame.function) != kNames.end();
 }
 

@@ -295,15 +295,15 @@ class RustReader {
     lines_.advance();
   }
 
-  // "fatal runtime error: …", "thread 'main' has overflowed its stack", "memory allocation of 9 bytes
-  // failed". The reader is moved past it if it is one.
+  // "fatal runtime error: …", "thread 'main' has overflowed its stack", "memory allocation of 9
+  // bytes failed". The reader is moved past it if it is one.
   bool abort_line(std::string_view line, std::uint64_t offset) {
     CrashHint hint = none;
     std::size_t at = 0;
     std::optional<std::uint64_t> size;
     if (at = line.find("fatal runtime error: "); at != std::string_view::npos) {
-      hint = line.find("stack overflow", at) != std::string_view::npos ? stack_exhausted
-                                                                       : fatal_error;
+      hint =
+          line.find("stack overflow", at) != std::string_view::npos ? stack_exhausted : fatal_error;
     } else if (at = line.find("memory allocation of "); at != std::string_view::npos) {
       std::string_view rest = line.substr(at + 21);
       size = take_decimal(rest);

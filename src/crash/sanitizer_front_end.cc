@@ -23,16 +23,40 @@ using What = LocatedAddress::What;
 constexpr std::size_t kMaxObjects = 4;
 
 // The sanitizers' own functions and those that they replace: the frame below is the program's.
-constexpr std::array<std::string_view, 34> kReplaced{
-    "malloc",         "calloc",          "realloc",         "reallocarray",
-    "free",           "cfree",           "memalign",        "aligned_alloc",
-    "posix_memalign", "valloc",          "pvalloc",         "malloc_usable_size",
-    "operator new",   "operator new[]",  "operator delete", "operator delete[]",
-    "memcpy",         "memmove",         "memset",          "memcmp",
-    "strlen",         "strcpy",          "strncpy",         "strcat",
-    "strdup",         "printf_common",   "scanf_common",    "pthread_create",
-    "pthread_join",   "pthread_mutex_lock", "pthread_mutex_unlock", "pthread_mutex_destroy",
-    "pthread_mutex_init", "vsnprintf"};
+constexpr std::array<std::string_view, 34> kReplaced{"malloc",
+                                                     "calloc",
+                                                     "realloc",
+                                                     "reallocarray",
+                                                     "free",
+                                                     "cfree",
+                                                     "memalign",
+                                                     "aligned_alloc",
+                                                     "posix_memalign",
+                                                     "valloc",
+                                                     "pvalloc",
+                                                     "malloc_usable_size",
+                                                     "operator new",
+                                                     "operator new[]",
+                                                     "operator delete",
+                                                     "operator delete[]",
+                                                     "memcpy",
+                                                     "memmove",
+                                                     "memset",
+                                                     "memcmp",
+                                                     "strlen",
+                                                     "strcpy",
+                                                     "strncpy",
+                                                     "strcat",
+                                                     "strdup",
+                                                     "printf_common",
+                                                     "scanf_common",
+                                                     "pthread_create",
+                                                     "pthread_join",
+                                                     "pthread_mutex_lock",
+                                                     "pthread_mutex_unlock",
+                                                     "pthread_mutex_destroy",
+                                                     "pthread_mutex_init",
+                                                     "vsnprintf"};
 
 bool is_machinery(const Frame& frame) {
   if (is_abort_frame(frame)) return true;
@@ -47,7 +71,8 @@ bool is_machinery(const Frame& frame) {
         std::string_view("__ubsan")}) {
     if (frame.function.starts_with(start)) return true;
   }
-  const std::string_view name = std::string_view(frame.function).substr(0, frame.function.find('('));
+  const std::string_view name =
+      std::string_view(frame.function).substr(0, frame.function.find('('));
   return std::find(kReplaced.begin(), kReplaced.end(), name) != kReplaced.end();
 }
 
@@ -103,7 +128,8 @@ std::optional<StackHeader> parse_access(std::string_view text) {
   return header;
 }
 
-// "Thread T1 (tid=9, running) created by main thread at:" and ASan's "Thread T1 created by T0 here:".
+// "Thread T1 (tid=9, running) created by main thread at:" and ASan's "Thread T1 created by T0
+// here:".
 std::optional<StackHeader> parse_thread_start(std::string_view text) {
   if (!text.starts_with("Thread T") || text.find(" created by ") == std::string_view::npos ||
       !text.ends_with(':')) {
@@ -185,12 +211,12 @@ struct Draft {
   std::size_t idle = 0;
   bool signal_read = false;  // "caused by a READ memory access"
   bool signal_write = false;
-  bool address_unknown = false;  // "caused by a dereference of a high value address"
+  bool address_unknown = false;                // "caused by a dereference of a high value address"
   std::optional<std::uint64_t> uninitialised;  // MSan: the first such byte
   std::vector<LocatedAddress> objects;
   std::optional<LocatedAddress> frame;  // the last "… in stack of thread …"
   std::vector<Suspect> variables;
-  std::optional<std::pair<ByteRange, std::string>> racing;  // what TSan says lies there
+  std::optional<std::pair<ByteRange, std::string>> racing;       // what TSan says lies there
   std::optional<std::pair<std::uint64_t, std::uint64_t>> sizes;  // of new and of delete
 };
 
@@ -207,8 +233,9 @@ class SanitizerReader {
       drafts_.front().report.truncated = true;  // no summary
       close(0);
     }
-    std::stable_sort(reports_.begin(), reports_.end(),
-                     [](const CrashReport& a, const CrashReport& b) { return a.offset < b.offset; });
+    std::stable_sort(
+        reports_.begin(), reports_.end(),
+        [](const CrashReport& a, const CrashReport& b) { return a.offset < b.offset; });
     return std::move(reports_);
   }
 
@@ -223,7 +250,8 @@ class SanitizerReader {
       const std::uint64_t offset = line.offset + at;
       lines_.begins_at(at);
       uninitialised_bytes(
-          lines_.unfold([](std::string_view t) { return !t.ends_with(')'); }, begins_own_line), offset);
+          lines_.unfold([](std::string_view t) { return !t.ends_with(')'); }, begins_own_line),
+          offset);
       return;
     }
     if (!drafts_.empty()) {
@@ -310,8 +338,8 @@ class SanitizerReader {
     return ends_in_colon && !text.ends_with(':');
   }
 
-  // With two reports open, a frame belongs where its number is next, or the pc of the headline is. If
-  // that is so for both, and the lines before came in turns, so does this one.
+  // With two reports open, a frame belongs where its number is next, or the pc of the headline is.
+  // If that is so for both, and the lines before came in turns, so does this one.
   void choose_by_frame(const NumberedFrame& numbered) {
     const auto fits = [&](const Draft& draft) {
       if (numbered.number != 0) return draft.stack && draft.next_frame == numbered.number;
@@ -544,8 +572,8 @@ class SanitizerReader {
     draft.racing = std::pair{ByteRange{Address{*start}, *size}, "global '" + std::move(name) + "'"};
   }
 
-  // "Uninitialized bytes in __interceptor_write at offset 1 inside [0x7fff59b0b2f0, 8)" comes before
-  // its report's headline.
+  // "Uninitialized bytes in __interceptor_write at offset 1 inside [0x7fff59b0b2f0, 8)" comes
+  // before its report's headline.
   void uninitialised_bytes(std::string_view text, std::uint64_t offset_of_line) {
     uninitialised_line_ = clip(text, kMaxMessageLine);
     uninitialised_offset_ = offset_of_line;
@@ -595,7 +623,8 @@ class SanitizerReader {
         break;
       case Subject::size:
         if (headline.address) {
-          add_suspect(report, make_suspect(Role::index, *headline.address, "size that was asked for"));
+          add_suspect(report,
+                      make_suspect(Role::index, *headline.address, "size that was asked for"));
         }
         break;
       case Subject::ranges:

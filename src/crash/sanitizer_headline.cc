@@ -173,7 +173,8 @@ std::optional<std::size_t> find_sanitizer_headline(std::string_view line) {
     std::size_t begin = name;
     const std::string_view before = line.substr(0, name);
     bool stated = false;
-    for (const std::string_view word : {std::string_view("ERROR: "), std::string_view("WARNING: ")}) {
+    for (const std::string_view word :
+         {std::string_view("ERROR: "), std::string_view("WARNING: ")}) {
       if (before.ends_with(word)) {
         begin = name - word.size();
         stated = true;
@@ -188,7 +189,8 @@ std::optional<std::size_t> find_sanitizer_headline(std::string_view line) {
         begin = process - 2;
       }
     }
-    if (!stated && !line.substr(name).substr(at - name + kWord.size()).starts_with("CHECK failed")) {
+    if (!stated &&
+        !line.substr(name).substr(at - name + kWord.size()).starts_with("CHECK failed")) {
       continue;  // "SUMMARY: AddressSanitizer: …", "AddressSanitizer: while reporting …"
     }
     return begin;

@@ -96,8 +96,9 @@ const SignalWords* of_shell(std::string_view text) {
   return nullptr;
 }
 
-// fish: "fish: Job 1, './prog' terminated by signal SIGSEGV (Address boundary error)"; gdb: "Program
-// received signal SIGSEGV, Segmentation fault." and "Program terminated with signal SIGSEGV, …".
+// fish: "fish: Job 1, './prog' terminated by signal SIGSEGV (Address boundary error)"; gdb:
+// "Program received signal SIGSEGV, Segmentation fault." and "Program terminated with signal
+// SIGSEGV, …".
 std::optional<int> of_named_signal(std::string_view text) {
   for (const std::string_view key :
        {std::string_view(" terminated by signal "), std::string_view(" received signal "),
@@ -133,9 +134,8 @@ std::optional<CrashReport> of_kernel(std::string_view text, std::uint64_t offset
     const auto address = bare_hex_after(text, "]: segfault at ");
     const auto ip = bare_hex_after(text, " ip ");
     if (!address || !ip) return std::nullopt;
-    CrashReport report =
-        begin_report(Kind::signal, *address < 4096 ? null_access : invalid_access, "signal_text",
-                     "none", offset, exit);
+    CrashReport report = begin_report(Kind::signal, *address < 4096 ? null_access : invalid_access,
+                                      "signal_text", "none", offset, exit);
     report.signal = kSigsegv;
     report.fault_address = Address{*address};
     report.pc = Address{*ip};
@@ -147,13 +147,13 @@ std::optional<CrashReport> of_kernel(std::string_view text, std::uint64_t offset
                     : (*error & 0x2) != 0 ? AccessKind::write
                                           : AccessKind::read;
     }
-    add_suspect(report, make_suspect(access.kind == AccessKind::execute && *address == *ip
-                                         ? Role::bad_pointer
-                                         : Role::fault_address,
-                                     *address,
-                                     *address < 4096
-                                         ? "address that was accessed: a null pointer plus an offset"
-                                         : "address that was accessed"));
+    add_suspect(
+        report,
+        make_suspect(access.kind == AccessKind::execute && *address == *ip ? Role::bad_pointer
+                                                                           : Role::fault_address,
+                     *address,
+                     *address < 4096 ? "address that was accessed: a null pointer plus an offset"
+                                     : "address that was accessed"));
     Stack stack;
     stack.kind = StackKind::native;
     stack.cut = true;
@@ -192,8 +192,7 @@ std::optional<CrashReport> of_kernel(std::string_view text, std::uint64_t offset
   };
   for (const Trap& trap : kTraps) {
     if (text.find(trap.words, traps) == std::string_view::npos) continue;
-    CrashReport report =
-        begin_report(Kind::signal, trap.hint, "signal_text", "none", offset, exit);
+    CrashReport report = begin_report(Kind::signal, trap.hint, "signal_text", "none", offset, exit);
     report.signal = trap.signal;
     if (const auto ip = bare_hex_after(text, " ip:")) report.pc = Address{*ip};
     return report;

@@ -189,7 +189,8 @@ class UbsanReader {
   static bool is_open_error(std::string_view text) {
     for (const std::string_view end :
          {" for", " for type", " of", " in", " type", " to", " address", " which", " cannot", " be",
-          " represented", " requires", " byte", " not", " point", " an", " object", " a", " valid"}) {
+          " represented", " requires", " byte", " not", " point", " an", " object", " a",
+          " valid"}) {
       if (text.ends_with(end)) return true;
     }
     return false;

@@ -45,9 +45,8 @@ constexpr std::array kErrors{
 };
 
 const Error* error_of(std::string_view text) {
-  const auto* found = std::find_if(kErrors.begin(), kErrors.end(), [&](const Error& e) {
-    return text.starts_with(e.phrase);
-  });
+  const auto* found = std::find_if(kErrors.begin(), kErrors.end(),
+                                   [&](const Error& e) { return text.starts_with(e.phrase); });
   return found == kErrors.end() ? nullptr : found;
 }
 
@@ -119,9 +118,8 @@ class ValgrindReader {
       process.draft->report.truncated = true;  // not even the empty line that ends each report
       finish(process);
     }
-    std::stable_sort(reports_.begin(), reports_.end(), [](const auto& a, const auto& b) {
-      return a.offset < b.offset;
-    });
+    std::stable_sort(reports_.begin(), reports_.end(),
+                     [](const auto& a, const auto& b) { return a.offset < b.offset; });
     if (reports_.size() > kMaxReports) reports_.resize(kMaxReports);
     return std::move(reports_);
   }
@@ -208,7 +206,8 @@ class ValgrindReader {
       rest.remove_prefix(at + 9);
       draft.size = take_grouped(rest);
     }
-    if (text.starts_with("Syscall param ") && text.find("unaddressable") != std::string_view::npos) {
+    if (text.starts_with("Syscall param ") &&
+        text.find("unaddressable") != std::string_view::npos) {
       report.hint = invalid_access;
     }
     if (text.starts_with("Argument '")) {
@@ -309,7 +308,8 @@ class ValgrindReader {
   // What is said after "Process terminating with default action of signal 11 (SIGSEGV)".
   static bool termination(Draft& draft, std::string_view text) {
     CrashReport& report = draft.report;
-    if (text.starts_with("General Protection Fault") || text.starts_with("Illegal opcode at address") ||
+    if (text.starts_with("General Protection Fault") ||
+        text.starts_with("Illegal opcode at address") ||
         text.starts_with("Integer divide by zero")) {
       if (text.starts_with("Integer")) report.hint = division_by_zero;
       add_message(report, text);
@@ -319,8 +319,9 @@ class ValgrindReader {
     for (const std::string_view words :
          {std::string_view("Access not within mapped region at address "),
           std::string_view("Bad permissions for mapped region at address "),
-          std::string_view("Jump to the invalid address "), std::string_view("Non-existent physical "
-                                                                             "address at address "),
+          std::string_view("Jump to the invalid address "),
+          std::string_view("Non-existent physical "
+                           "address at address "),
           std::string_view("Invalid address alignment at address ")}) {
       if (text.starts_with(words)) value = hex_after(text, words);
     }
@@ -328,10 +329,11 @@ class ValgrindReader {
     add_message(report, text);
     report.fault_address = Address{*value};
     if (*value < 4096) report.hint = null_access;
-    add_suspect(report,
-                make_suspect(Role::fault_address, *value,
-                             *value < 4096 ? "address that was accessed: a null pointer plus an offset"
-                                           : "address that was accessed"));
+    add_suspect(
+        report,
+        make_suspect(Role::fault_address, *value,
+                     *value < 4096 ? "address that was accessed: a null pointer plus an offset"
+                                   : "address that was accessed"));
     return true;
   }
 
@@ -347,8 +349,8 @@ class ValgrindReader {
     }
     const bool freeing = report.hint == invalid_free || report.hint == mismatched_free;
     Suspect suspect;
-    suspect.role = freeing || draft.access == AccessKind::execute ? Role::bad_pointer
-                                                                  : Role::fault_address;
+    suspect.role =
+        freeing || draft.access == AccessKind::execute ? Role::bad_pointer : Role::fault_address;
     suspect.value = *value;
     suspect.description = freeing ? "pointer that was given to the allocator"
                           : draft.access == AccessKind::execute ? "address that was jumped to"
@@ -365,12 +367,12 @@ class ValgrindReader {
          take(text, "a recently re-allocated block of size "))) {
       const auto size = take_grouped(text);
       if (size) {
-        const std::uint64_t start = inside   ? *value - *distance
-                                    : after  ? *value - *distance - *size
-                                             : *value + *distance;
+        const std::uint64_t start = inside  ? *value - *distance
+                                    : after ? *value - *distance - *size
+                                            : *value + *distance;
         object = make_suspect(Role::object, start,
-                              "heap block of " + std::to_string(*size) + " bytes that the address " +
-                                  (inside ? "lies in" : "belongs to"));
+                              "heap block of " + std::to_string(*size) +
+                                  " bytes that the address " + (inside ? "lies in" : "belongs to"));
         object->certainty = Certainty::inferred;
         object->span = ByteRange{Address{start}, *size};
         if (!before) object->offset = *value - start;

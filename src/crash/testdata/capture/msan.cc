@@ -1,9 +1,10 @@
 // Uninitialised memory for MemorySanitizer.
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
-#include <unistd.h>
 
 namespace {
 volatile int four = 4;

@@ -1,6 +1,7 @@
 // Races and misuse of locks for ThreadSanitizer.
 #include <pthread.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstdio>
@@ -8,7 +9,6 @@
 #include <mutex>
 #include <string_view>
 #include <thread>
-#include <unistd.h>
 
 namespace {
 int counter;
@@ -103,7 +103,8 @@ int main(int argc, char** argv) {
   }
   if (name == "leak") {
     pthread_t thread;
-    pthread_create(&thread, nullptr, [](void*) -> void* { return nullptr; }, nullptr);
+    pthread_create(
+        &thread, nullptr, [](void*) -> void* { return nullptr; }, nullptr);
     sleep(1);
   }
   if (name == "vptr") {

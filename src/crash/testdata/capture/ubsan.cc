@@ -30,7 +30,9 @@ enum class Color { red, green };
 }
 [[gnu::noinline]] void not_null(char*) __attribute__((nonnull(1)));
 void not_null(char*) {}
-[[gnu::noinline]] __attribute__((returns_nonnull)) void* returns() { return reinterpret_cast<void*>(static_cast<std::intptr_t>(zero)); }
+[[gnu::noinline]] __attribute__((returns_nonnull)) void* returns() {
+  return reinterpret_cast<void*>(static_cast<std::intptr_t>(zero));
+}
 void other(int) {}
 }  // namespace
 
