@@ -71,6 +71,19 @@ TEST(Parse, AFaultAddressBeatsTextWithoutASuspect) {
   EXPECT_EQ(reports[0].suspects.at(0).role, Role::fault_address);
 }
 
+TEST(Parse, APanicThatWasCaughtIsNotTheCrash) {
+  constexpr std::string_view kPanic =
+      "thread 'worker' panicked at x.rs:1:1:\nindex out of bounds: the len is 3 but the index is "
+      "9\n";
+  ExitInfo exit;
+  exit.signal = 11;
+  ASSERT_EQ(parse(kPanic, exit).size(), 1U);
+  EXPECT_EQ(parse(kPanic, exit)[0].kind, Kind::signal);
+  exit.signal = 6;
+  ASSERT_EQ(parse(kPanic, exit).size(), 2U);
+  EXPECT_EQ(parse(kPanic, exit)[0].kind, Kind::rust_panic);
+}
+
 TEST(Parse, ProtectionFaultsHaveNoAddress) {
   ExitInfo exit;
   exit.signal = 11;

@@ -365,6 +365,16 @@ class RustReader {
 };
 
 std::vector<CrashReport> parse_rust(std::string_view text, const ExitInfo& exit) {
+  // A panic ends the process with a status, by abort(), or in older versions by an
+  // instruction that traps.
+  // Killed by another signal, the panic was caught, or was another thread's.
+  constexpr int kSigill = 4;
+  constexpr int kSigtrap = 5;
+  constexpr int kSigabrt = 6;
+  if (exit.signal && *exit.signal != kSigabrt && *exit.signal != kSigill &&
+      *exit.signal != kSigtrap) {
+    return {};
+  }
   return RustReader(text, exit).run();
 }
 
