@@ -22,7 +22,15 @@ Json to_json(const Frame& frame) {
   }
   if (frame.arguments_cut) json["arguments_cut"] = true;
   if (frame.inlined) json["inlined"] = true;
-  if (!frame.file.empty()) json["at"] = fmt::format("{}:{}", frame.file, frame.line);
+  if (!frame.file.empty()) {
+    json["at"] = fmt::format("{}:{}", frame.file, frame.line);
+    if (frame.column != 0) json["column"] = frame.column;
+  }
+  if (!frame.module.empty()) {
+    json["module"] = frame.module_offset
+                         ? fmt::format("{}+{:#x}", frame.module, *frame.module_offset)
+                         : frame.module;
+  }
   std::string registers;
   if (frame.pc_offset) registers += fmt::format("+{:#x}", *frame.pc_offset);
   if (frame.fp) registers += fmt::format(" fp={:#x}", frame.fp->value);
@@ -35,6 +43,15 @@ Json to_json(const Frame& frame) {
 Json to_json(const Stack& stack) {
   Json json;
   json["kind"] = to_string(stack.kind);
+  if (stack.role != StackRole::crash) json["role"] = to_string(stack.role);
+  if (!stack.thread.empty()) json["thread"] = stack.thread;
+  if (stack.access) {
+    std::string words(to_string(stack.access->kind));
+    if (stack.access->atomic) words = "atomic " + words;
+    if (stack.access->size) words += fmt::format(" of {}", *stack.access->size);
+    if (stack.access->address) words += fmt::format(" at {:#x}", stack.access->address->value);
+    json["access"] = words;
+  }
   if (stack.goroutine) json["goroutine"] = *stack.goroutine;
   if (!stack.state.empty()) json["state"] = stack.state;
   if (stack.machine) json["machine"] = *stack.machine;
@@ -63,6 +80,7 @@ Json to_json(const Suspect& suspect) {
 Json to_json(const CrashReport& report) {
   Json json;
   json["kind"] = to_string(report.kind);
+  if (report.hint != CrashHint::none) json["hint"] = traits(report.hint).name;
   json["front_end"] = report.front_end;
   json["runtime"] = report.runtime;
   if (report.signal) json["signal"] = signal_name(*report.signal);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/types.h"
+#include "crash/crash_hint.h"
 
 namespace culprit::crash {
 
@@ -36,14 +37,30 @@ enum class Kind : std::uint8_t {
   go_unexpected_return,   ///< "unexpected return pc for F called from 0x…"
   go_fatal_error,         ///< any other "fatal error: …"
   go_panic,               ///< any other panic
-  libc_abort,             ///< the C library found damage: "double free or corruption (out)", …
-  signal,                 ///< killed by a signal; the text says nothing better
-  exit_status,            ///< ended by itself with a status that is not 0
+  heap_check,             ///< an allocator found damage: "double free or corruption (out)", …
+  stack_protector,        ///< "*** stack smashing detected ***"
+  fortify,                ///< "*** buffer overflow detected ***" and its like
+  libc_abort,             ///< another word of the C library before abort()
+  assertion,              ///< of assert(), libstdc++, libc++
+  cxx_terminate,          ///< std::terminate: an exception that nobody caught, or none at all
+  cxx_virtual,            ///< a pure or deleted virtual function was called
+  address_sanitizer,      ///< AddressSanitizer, HWAddressSanitizer
+  memory_sanitizer,
+  thread_sanitizer,
+  undefined_behaviour_sanitizer,
+  valgrind,     ///< memcheck
+  rust_panic,   ///< "thread '…' panicked at …"
+  rust_abort,   ///< "fatal runtime error: …", "memory allocation of … bytes failed"
+  signal,       ///< killed by a signal; the text says nothing better
+  exit_status,  ///< ended by itself with a status that is not 0
 };
 
 [[nodiscard]] std::string_view to_string(Kind kind);
 /// A short phrase for people: "Go: bad pointer in the heap".
 [[nodiscard]] std::string_view title(Kind kind);
+
+/// What a kind says about the bug by itself. CrashReport::hint is at least as telling.
+[[nodiscard]] CrashHint hint_of(Kind kind);
 
 /// What a suspect value is.
 enum class Role : std::uint8_t {
@@ -91,7 +108,10 @@ struct Frame {
   bool inlined = false;             ///< the text has "(...)" for all arguments, and no fp/sp/pc
   std::string file;
   std::uint32_t line = 0;
-  std::optional<std::uint64_t> pc_offset;  ///< "+0x5f": from the function's entry
+  std::uint32_t column = 0;                    ///< 0 if the text has none
+  std::string module;                          ///< the file that holds the code, as printed
+  std::optional<std::uint64_t> module_offset;  ///< "(prog+0x1234)": from the module's load address
+  std::optional<std::uint64_t> pc_offset;      ///< "+0x5f": from the function's entry
   std::optional<Address> fp;
   std::optional<Address> sp;
   std::optional<Address> pc;
@@ -107,9 +127,47 @@ enum class StackKind : std::uint8_t {
 
 [[nodiscard]] std::string_view to_string(StackKind kind);
 
+/// What a stack of the report is the stack of.
+enum class StackRole : std::uint8_t {
+  crash,         ///< of the failing operation (the only role that Go's tracebacks have)
+  other_access,  ///< the other access of a race
+  freed,         ///< of the call that freed the block
+  allocated,     ///< of the call that allocated the block
+  stored,        ///< a store that passed an uninitialised value on
+  created,       ///< where the uninitialised bytes came to be
+  thread_start,  ///< of the call that started `thread`
+  lock,          ///< where a lock was made or taken
+  owner,         ///< the frame that the accessed local belongs to
+  other,
+};
+
+[[nodiscard]] std::string_view to_string(StackRole role);
+
+/// What was done to memory.
+enum class AccessKind : std::uint8_t {
+  unknown,
+  read,
+  write,
+  execute,
+};
+
+[[nodiscard]] std::string_view to_string(AccessKind kind);
+
+/// An access that a report tells of.
+struct Access {
+  AccessKind kind = AccessKind::unknown;
+  std::optional<std::uint64_t> size;  ///< in bytes
+  std::optional<Address> address;
+  bool atomic = false;
+  bool operator==(const Access&) const = default;
+};
+
 /// One traceback.
 struct Stack {
   StackKind kind = StackKind::goroutine;
+  StackRole role = StackRole::crash;
+  std::string thread;                     ///< as the text names it: "T1", "main thread", "worker-3"
+  std::optional<Access> access;           ///< that the stack made, for crash and other_access
   std::optional<std::int64_t> goroutine;  ///< its number
   std::string state;                      ///< "running, locked to thread"
   std::optional<std::int64_t> machine;    ///< "m=0": the runtime's thread number
@@ -137,9 +195,10 @@ struct FrameRef {
 /// arguments a frame, names of 1024 bytes. Strings are the program's bytes, unsanitised.
 struct CrashReport {
   Kind kind = Kind::exit_status;
-  std::string front_end;         ///< the name of the front end that wrote it
-  std::string runtime = "none";  ///< "go", "glibc", "none"
-  std::optional<int> signal;     ///< that the text or the kernel names
+  CrashHint hint = CrashHint::none;  ///< what the words say about the bug
+  std::string front_end;             ///< the name of the front end that wrote it
+  std::string runtime = "none";      ///< "go", "glibc", "libstdc++", "asan", "rust", …, "none"
+  std::optional<int> signal;         ///< that the text or the kernel names
   std::optional<int> signal_code;
   std::optional<Address> fault_address;
   std::optional<Address> pc;  ///< of the faulting instruction

@@ -4,9 +4,16 @@
 #include <array>
 #include <utility>
 
+#include "crash/allocator_front_end.h"
+#include "crash/cxx_front_end.h"
 #include "crash/go_front_end.h"
 #include "crash/libc_front_end.h"
+#include "crash/rust_front_end.h"
+#include "crash/sanitizer_front_end.h"
 #include "crash/signal_front_end.h"
+#include "crash/signal_text_front_end.h"
+#include "crash/ubsan_front_end.h"
+#include "crash/valgrind_front_end.h"
 
 namespace culprit::crash {
 namespace {
@@ -21,14 +28,23 @@ int rank(const CrashReport& report) {
   // Without a traceback the words may be somebody's account of another crash.
   if (stated) return text ? (report.stacks.empty() ? 1 : 0) : 2;
   if (!report.suspects.empty()) return 3;
-  if (report.kind == Kind::libc_abort) return 4;  // says more than the SIGABRT that follows it
-  return text ? 5 : 6;
+  // What was damaged or done wrong says more than words before an abort, these more than a signal.
+  switch (traits(report.hint).strength) {
+    case HintStrength::bug:
+    case HintStrength::damage:
+      return text ? 4 : 6;
+    case HintStrength::symptom:
+      break;
+  }
+  return text && report.kind != Kind::signal ? 5 : 6;
 }
 
 }  // namespace
 
 std::span<const FrontEnd> front_ends() {
-  static const std::array<FrontEnd, 3> kFrontEnds{kGoFrontEnd, kLibcFrontEnd, kSignalFrontEnd};
+  static const std::array kFrontEnds{
+      kGoFrontEnd,   kSanitizerFrontEnd, kUbsanFrontEnd, kValgrindFrontEnd,   kRustFrontEnd,
+      kLibcFrontEnd, kAllocatorFrontEnd, kCxxFrontEnd,   kSignalTextFrontEnd, kSignalFrontEnd};
   return kFrontEnds;
 }
 
@@ -36,10 +52,18 @@ std::vector<CrashReport> parse(std::string_view text, const ExitInfo& exit) {
   std::vector<CrashReport> reports;
   for (const FrontEnd& front_end : front_ends()) {
     std::vector<CrashReport> found = front_end.parse(text, exit);
+    for (CrashReport& report : found) {
+      if (report.hint == CrashHint::none) report.hint = hint_of(report.kind);
+    }
     std::move(found.begin(), found.end(), std::back_inserter(reports));
   }
-  std::stable_sort(reports.begin(), reports.end(),
-                   [](const CrashReport& a, const CrashReport& b) { return rank(a) < rank(b); });
+  // Of two that are equal otherwise, the one that says more of the bug.
+  std::stable_sort(reports.begin(), reports.end(), [](const CrashReport& a, const CrashReport& b) {
+    const int rank_a = rank(a);
+    const int rank_b = rank(b);
+    if (rank_a != rank_b) return rank_a < rank_b;
+    return traits(a.hint).strength > traits(b.hint).strength;
+  });
   return reports;
 }
 

@@ -23,8 +23,9 @@ struct FrontEnd {
 [[nodiscard]] std::span<const FrontEnd> front_ends();
 
 /// The reports of all front ends, best first: a report that names a suspect before one that does
-/// not, a runtime's text before a bare signal, the first fatal one of a text before its successors.
-/// Never empty if the program failed (`exit` has a signal, or a status that is not 0).
+/// not, a runtime's text before a bare signal, one that says more of the bug (HintStrength) before
+/// one that says less, the first fatal one of a text before its successors. Never empty if the
+/// program failed (`exit` has a signal, or a status that is not 0).
 [[nodiscard]] std::vector<CrashReport> parse(std::string_view text, const ExitInfo& exit = {});
 
 }  // namespace culprit::crash

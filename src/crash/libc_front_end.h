@@ -1,8 +1,8 @@
-// What the C library and the compilers' run-time checks say before they abort.
+// What glibc says before it aborts: its allocator, the stack protector, fortified functions,
+// assert(), and its own fatal errors.
 //
-// Formats read from glibc 2.19, 2.31 and 2.36 (malloc/malloc.c malloc_printerr,
-// debug/fortify_fail.c, sysdeps/posix/libc_fatal.c, assert/assert.c) and libstdc++ 12
-// (vterminate.cc, debug assertions).
+// Formats read from glibc 2.19, 2.23, 2.31 and 2.36 (malloc/malloc.c malloc_printerr,
+// debug/fortify_fail.c, debug/chk_fail.c, sysdeps/posix/libc_fatal.c, assert/assert.c).
 #pragma once
 
 #include "crash/front_end.h"

@@ -8,6 +8,7 @@ namespace {
 
 constexpr int kSigill = 4;
 constexpr int kSigtrap = 5;
+constexpr int kSigabrt = 6;
 constexpr int kSigbus = 7;
 constexpr int kSigfpe = 8;
 constexpr int kSigsegv = 11;
@@ -16,6 +17,27 @@ constexpr int kSiKernel = 0x80;
 // Who sent it: the kernel for a fault (positive codes), or somebody by kill, tgkill, raise,
 // sigqueue.
 bool is_fault(const ExitInfo& exit) { return !exit.signal_code || *exit.signal_code > 0; }
+
+CrashHint hint_of_signal(const ExitInfo& exit) {
+  switch (*exit.signal) {
+    case kSigsegv:
+    case kSigbus:
+      return exit.signal_code != kSiKernel && exit.fault_address && is_fault(exit) &&
+                     exit.fault_address->value < 4096
+                 ? CrashHint::null_access
+                 : CrashHint::invalid_access;
+    case kSigfpe:
+      return CrashHint::arithmetic_trap;
+    case kSigill:
+      return CrashHint::illegal_instruction;
+    case kSigtrap:
+      return CrashHint::trap;
+    case kSigabrt:
+      return CrashHint::abort;
+    default:
+      return CrashHint::none;
+  }
+}
 
 void add_fault(CrashReport& report, const ExitInfo& exit) {
   switch (*exit.signal) {
@@ -57,6 +79,7 @@ std::vector<CrashReport> parse_signal(std::string_view /*text*/, const ExitInfo&
     report.kind = Kind::signal;
     report.signal = exit.signal;
     report.signal_code = exit.signal_code;
+    report.hint = hint_of_signal(exit);
     if (is_fault(exit)) add_fault(report, exit);
   } else if (exit.exit_status && *exit.exit_status != 0) {
     report.kind = Kind::exit_status;
