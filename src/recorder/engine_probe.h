@@ -64,6 +64,9 @@ std::optional<RrProgram> parse_rr_version(const std::string& text);
 /// Tries the CPU's counter of retired branches, as any user of rr with hardware counters needs it.
 Capability probe_hardware_counters();
 
+/// Does this kernel list [vvar_vclock] by itself (Linux 6.13 and later)?
+bool has_split_vvar();
+
 /// Everything. Takes some 10 ms; leaves no process behind.
 [[nodiscard]] MachineReport probe_machine();
 
