@@ -196,7 +196,11 @@ bool has_split_vvar() {
 
 MachineReport probe_machine() {
   MachineReport out;
-  if (Result<RrProgram> rr = find_rr(); rr.ok()) out.rr = std::move(rr).value();
+  if (Result<RrProgram> rr = find_rr(); rr.ok()) {
+    out.rr = std::move(rr).value();
+  } else {
+    out.rr_problem = rr.error().message;
+  }
   out.hardware_counters = probe_hardware_counters();
   {
     const FileDescriptor fd = open_event(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_TASK_CLOCK);

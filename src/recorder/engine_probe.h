@@ -38,6 +38,7 @@ struct Capability {
 /// All that a recording depends on.
 struct MachineReport {
   std::optional<RrProgram> rr;
+  std::string rr_problem;               ///< why there is none
   Capability hardware_counters;         ///< the branch counter opens and counts
   Capability software_events;           ///< perf_event_open of a software event
   std::optional<int> perf_event_paranoid;
