@@ -557,8 +557,6 @@ bool PassEngine::on_code_breakpoint(Task& task, Registers registers, int& status
   poke_byte(task.real, address, breakpoint->second);
   const bool emulate =
       task.last_resume.request == kSysemu || task.last_resume.request == kSysemuSinglestep;
-  const bool rr_steps = task.last_resume.request == PTRACE_SINGLESTEP ||
-                        task.last_resume.request == kSysemuSinglestep;
   if (raw_ptrace(emulate ? kSysemuSinglestep : static_cast<long>(PTRACE_SINGLESTEP), task.real, 0,
                  0) < 0) {
     return false;
@@ -574,18 +572,18 @@ bool PassEngine::on_code_breakpoint(Task& task, Registers registers, int& status
   poke_byte(task.real, address, kInt3);
   // The instruction may have done something of its own: a fault, a system call.
   if (status >> 16 != 0 || WSTOPSIG(status) != SIGTRAP) {
-    clear_dr6(task.real);
+    set_dr6(task.real, 0);
     return swallow(task, status);
   }
   const std::uint64_t dr6 = read_dr6(task.real).value_or(0);
   const std::uint64_t units = dr6 & kDr6Units & ((std::uint64_t{1} << spec_.units.size()) - 1);
   if (units != 0) {
-    clear_dr6(task.real);
+    set_dr6(task.real, rr_steps(task) ? kDr6Step : 0);
     std::optional<Registers> after;
     on_units(task, units, after);
   }
-  if (rr_steps) return false;
-  clear_dr6(task.real);
+  if (rr_steps(task)) return false;
+  set_dr6(task.real, 0);
   return resume_again(task);
 }
 
