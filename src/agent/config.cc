@@ -42,6 +42,8 @@ bool parse_number(std::string_view text, T& out) {
 std::string encode(const AgentConfig& config) {
   std::string out = "v1;mode=";
   out += config.mode == AgentConfig::Mode::record ? "record" : "replay";
+  out += ";ticks=";
+  out += config.ticks == AgentConfig::Ticks::hardware ? "hardware" : "software";
   out += ";report=" + std::to_string(config.report_fd);
   out += ";control=" + std::to_string(config.control_fd);
   out += ";library=" + std::to_string(config.library_fd);
@@ -74,6 +76,10 @@ std::optional<AgentConfig> decode(std::string_view text) {
       good = value == "record" || value == "replay";
       mode_seen = good;
       config.mode = value == "record" ? AgentConfig::Mode::record : AgentConfig::Mode::replay;
+    } else if (key == "ticks") {
+      good = value == "hardware" || value == "software";
+      config.ticks = value == "hardware" ? AgentConfig::Ticks::hardware
+                                         : AgentConfig::Ticks::software;
     } else if (key == "report") {
       good = parse_number(value, config.report_fd);
     } else if (key == "control") {

@@ -1,6 +1,7 @@
 // What the driver tells the agent, through one environment variable of the rr process:
 //
-//   CULPRIT_AGENT=v1;mode=record;report=7;hold_ms=3000;starve_ms=5000;preload=<hex>;own=<hex>
+//   CULPRIT_AGENT=v1;mode=record;ticks=software;report=7;hold_ms=3000;starve_ms=5000;
+//                 preload=<hex>;own=<hex>                                     (one line)
 //
 // The agent takes the variable out of the environment (and LD_PRELOAD too), and puts back what the
 // user had under both names, so that the recorded program sees its own environment only.
@@ -19,10 +20,17 @@ inline constexpr char config_variable[] = "CULPRIT_AGENT";
 /// Settings of one rr process. Descriptors are -1 where there is none.
 struct AgentConfig {
   enum class Mode : std::uint8_t {
-    record,  ///< software ticks, and asynchronous signals are kept out of user code
-    replay,  ///< software ticks; a pass, if there is a control descriptor
+    record,  ///< with software ticks, asynchronous signals are kept out of user code
+    replay,  ///< a pass, if there is a control descriptor
   };
   Mode mode = Mode::replay;
+  /// Who counts for rr.
+  enum class Ticks : std::uint8_t {
+    software,  ///< the agent: constant readings, see perf_counters.h
+    hardware,  ///< the CPU: nothing of rr's counters is touched, and recording needs no holding back
+               ///< of signals; what is left are the passes and the merged lines of /proc/PID/maps
+  };
+  Ticks ticks = Ticks::software;
   int report_fd = -1;   ///< record: the agent writes lines here, see report.h
   int control_fd = -1;  ///< replay: the socket of the pass engine
   int library_fd = -1;  ///< the agent's own file, if it was loaded through /proc/self/fd

@@ -8,6 +8,7 @@ namespace {
 TEST(AgentConfig, SurvivesEncoding) {
   AgentConfig in;
   in.mode = AgentConfig::Mode::record;
+  in.ticks = AgentConfig::Ticks::hardware;
   in.report_fd = 7;
   in.control_fd = 12;
   in.library_fd = 9;
@@ -18,6 +19,7 @@ TEST(AgentConfig, SurvivesEncoding) {
   const std::optional<AgentConfig> out = decode(encode(in));
   ASSERT_TRUE(out.has_value());
   EXPECT_EQ(out->mode, in.mode);
+  EXPECT_EQ(out->ticks, in.ticks);
   EXPECT_EQ(out->report_fd, 7);
   EXPECT_EQ(out->control_fd, 12);
   EXPECT_EQ(out->library_fd, 9);
@@ -25,6 +27,13 @@ TEST(AgentConfig, SurvivesEncoding) {
   EXPECT_EQ(out->starve_ms, 60'000u);
   EXPECT_EQ(out->user_preload, in.user_preload);
   EXPECT_EQ(out->user_config, in.user_config);
+}
+
+TEST(AgentConfig, CountsInSoftwareUnlessItIsTold) {
+  EXPECT_EQ(AgentConfig{}.ticks, AgentConfig::Ticks::software);
+  const std::optional<AgentConfig> silent = decode("v1;mode=replay");
+  ASSERT_TRUE(silent.has_value());
+  EXPECT_EQ(silent->ticks, AgentConfig::Ticks::software);
 }
 
 TEST(AgentConfig, TellsEmptyFromAbsent) {
@@ -38,7 +47,8 @@ TEST(AgentConfig, TellsEmptyFromAbsent) {
 
 TEST(AgentConfig, RejectsWhatItDidNotWrite) {
   for (const char* text :
-       {"", "v1", "v2;mode=record", "mode=record", "v1;mode=both", "v1;mode=record;report=x",
+       {"", "v1", "v2;mode=record", "mode=record", "v1;mode=both", "v1;mode=replay;ticks=",
+        "v1;mode=replay;ticks=exact", "v1;mode=record;report=x",
         "v1;mode=record;preload=abc", "v1;mode=record;preload=zz", "v1;mode=record;hold_ms=-1",
         "v1;mode=record;hold_ms=99999999999", "v1;mode=record;report"}) {
     EXPECT_FALSE(decode(text).has_value()) << text;

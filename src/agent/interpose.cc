@@ -221,7 +221,7 @@ long syscall(long number, ...) noexcept {
   va_end(list);
   if (number == SYS_perf_event_open && a[0] != 0) {
     const auto& attributes = *reinterpret_cast<const perf_event_attr*>(a[0]);
-    if (agent::is_hardware_event(attributes)) {
+    if (agent::must_replace(attributes)) {
       pid_t opened = 0;
       const long fd = agent::open_counter(attributes, static_cast<pid_t>(a[1]),
                                           static_cast<int>(a[2]),

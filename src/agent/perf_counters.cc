@@ -17,6 +17,7 @@ enum class Kind : unsigned char { none, self, self_transactional, ticks, other }
 constexpr int max_fd = 65536;
 std::atomic<Kind> g_kind[max_fd];
 std::atomic<pid_t> g_tid[max_fd];
+std::atomic<bool> g_hardware{false};
 
 // rr's self tests run a loop of 500 conditional branches. One wants to see at least 500, the Xen
 // test at most 500; with the IN_TXCP bit a reading of 0 means "not supported", which rr can handle
@@ -35,8 +36,10 @@ Kind kind_of(int fd) {
 
 }  // namespace
 
-bool is_hardware_event(const perf_event_attr& attributes) {
-  return attributes.type != PERF_TYPE_SOFTWARE && attributes.type != PERF_TYPE_TRACEPOINT &&
+void use_hardware_counters() { g_hardware.store(true, std::memory_order_release); }
+
+bool must_replace(const perf_event_attr& attributes) {
+  return !g_hardware.load(std::memory_order_acquire) && attributes.type != PERF_TYPE_SOFTWARE && attributes.type != PERF_TYPE_TRACEPOINT &&
          attributes.type != PERF_TYPE_BREAKPOINT;
 }
 

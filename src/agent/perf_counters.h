@@ -5,6 +5,8 @@
 // gets a descriptor of a real software event instead (task clock), because one of the self tests
 // issues its ioctls inline, past libc; nothing is ever counted with it. A task's ticks read as 0.
 //
+// After use_hardware_counters() all of it is out of the way: rr gets the CPU's own counters.
+//
 // All functions may be called from any thread of rr (it closes and reads files on several).
 #pragma once
 
@@ -22,8 +24,11 @@ struct CounterChange {
   bool counting = false;
 };
 
+/// From now on no event is replaced. Called before rr opens its first one.
+void use_hardware_counters();
+
 /// Is this an event that must be replaced?
-bool is_hardware_event(const perf_event_attr& attributes);
+bool must_replace(const perf_event_attr& attributes);
 
 /// perf_event_open(2) for such an event: a descriptor or a negative errno. `task_opened` is set to
 /// the tid if this is the ticks counter of a task.

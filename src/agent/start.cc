@@ -13,6 +13,7 @@
 
 #include "agent/config.h"
 #include "agent/kernel.h"
+#include "agent/perf_counters.h"
 #include "agent/report.h"
 #include "agent/ticks_record.h"
 #include "agent/watchdog.h"
@@ -80,9 +81,13 @@ void set_or_unset(const char* name, const std::optional<std::string>& value) {
   // Mapped by now; the recorded program must not inherit it.
   if (config->library_fd > 2) kernel_call(SYS_close, config->library_fd);
 
+  const bool hardware = config->ticks == AgentConfig::Ticks::hardware;
+  if (hardware) use_hardware_counters();
   if (config->mode == AgentConfig::Mode::record) {
     open_report(config->report_fd);
     report_line("ready");
+    // With real ticks rr can land a signal or a preemption anywhere, and find it again.
+    if (hardware) return;
     // Lives as long as rr: its threads may wait until the very end.
     install_filter(new RecordFilter);
     start_watchdog({config->hold_ms, config->starve_ms});

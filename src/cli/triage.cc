@@ -14,6 +14,7 @@
 #include "base/subprocess.h"
 #include "cli/exit_codes.h"
 #include "provenance/engine.h"
+#include "recorder/engine_choice.h"
 #include "recorder/engine_probe.h"
 #include "recorder/trace_info.h"
 #include "replay/forward_replay.h"
@@ -27,19 +28,6 @@ namespace {
 
 constexpr std::size_t kOutputLimit = std::size_t{16} << 20;
 
-/// Which engine can replay this trace here.
-Result<recorder::Engine> engine_for(const recorder::TraceInfo& info) {
-  const bool counters = recorder::probe_hardware_counters().usable;
-  if (info.engine == recorder::Engine::hardware && !counters) {
-    return Error{ErrorCode::replay_failed,
-                 info.path.string() +
-                     " was recorded with hardware counters, which this machine does not have; replay "
-                     "it where it was recorded, or record again here"};
-  }
-  if (info.engine) return *info.engine;
-  return counters ? recorder::Engine::hardware : recorder::Engine::software;
-}
-
 /// What the program wrote to stderr: stored by `culprit record`, or repeated by one replay.
 Result<std::string> output_of(const recorder::TraceInfo& info, const replay::RrCommand& command,
                               std::chrono::milliseconds deadline) {
@@ -48,7 +36,9 @@ Result<std::string> output_of(const recorder::TraceInfo& info, const replay::RrC
   options.argv = {command.rr.string(), "replay", "-a", info.path.string()};
   options.err.limit = kOutputLimit;
   options.out.limit = 0;
-  if (command.software_ticks) agent::preload_agent(options, command.agent, {});
+  agent::AgentConfig config;
+  if (!command.software_ticks) config.ticks = agent::AgentConfig::Ticks::hardware;
+  agent::preload_agent(options, command.agent, config);
   CULPRIT_ASSIGN(ProcessResult run, run_process(options, deadline));
   if (run.timed_out) return Error{ErrorCode::timeout, "the replay of the trace did not end"};
   if (!run.status.success()) {
@@ -75,23 +65,38 @@ std::string shell_quoted(const std::string& word) {
   return out + "'";
 }
 
+/// What must stand before "rr replay" where a person types it.
+std::string revisit_prefix(const recorder::RrProgram& rr, const std::filesystem::path& agent,
+                           bool software_ticks) {
+  std::string out = "LD_PRELOAD=" + shell_quoted(agent.string()) + " ";
+  if (software_ticks) return out;
+  if (!recorder::needs_maps_merged(rr, recorder::has_split_vvar())) return "";
+  // Alone, the library would count in software.
+  agent::AgentConfig config;
+  config.ticks = agent::AgentConfig::Ticks::hardware;
+  return out + agent::config_variable + "=" + shell_quoted(agent::encode(config)) + " ";
+}
+
 }  // namespace
 
 Result<report::Report> triage(const TriageRequest& request, Progress& progress) {
   CULPRIT_ASSIGN(const recorder::TraceInfo info, recorder::examine_trace(request.trace));
   CULPRIT_ASSIGN(const recorder::RrProgram rr, recorder::find_rr());
-  CULPRIT_ASSIGN(const recorder::Engine engine, engine_for(info));
   CULPRIT_ASSIGN(const std::filesystem::path agent, agent::find_agent());
 
   replay::RrCommand command;
   command.rr = rr.path;
   command.agent = agent;
-  command.software_ticks = engine == recorder::Engine::software;
 
   progress.phase("reading the trace");
   CULPRIT_ASSIGN(replay::TraceIndex loaded,
                  replay::TraceIndex::load(info.path, command, request.timeout));
   const auto index = std::make_shared<const replay::TraceIndex>(std::move(loaded));
+  const auto engine = recorder::choose_replay_engine(
+      index->has_ticks(), index->has_ticks() ? recorder::probe_hardware_counters()
+                                             : recorder::Capability{});
+  if (!engine.ok()) return engine.error().with_context(info.path.string());
+  command.software_ticks = *engine == recorder::Engine::software;
 
   provenance::TriageOptions options;
   options.max_hops = request.max_hops;
@@ -100,9 +105,7 @@ Result<report::Report> triage(const TriageRequest& request, Progress& progress) 
   options.overrides = request.overrides;
   options.source_prefixes = request.source_prefixes;
   options.trace_directory = shell_quoted(info.path.string());
-  if (command.software_ticks) {
-    options.revisit_prefix = "LD_PRELOAD=" + shell_quoted(agent.string()) + " ";
-  }
+  options.revisit_prefix = revisit_prefix(rr, agent, command.software_ticks);
   options.progress = [&progress](std::string_view phase, std::uint64_t hits) {
     progress.phase(phase);
     progress.hits(hits);

@@ -88,7 +88,7 @@ bool Chain::never_written_in_block(const LastWriter& found, ResolvedSource& reso
     return true;
   }
   report_.hops.push_back(
-      stale_block_hop(*image_, link.slot, link.place, found, report_.hops.back(), style_));
+      stale_block_hop(*image_, link.slot, link.place, found, report_.hops.back()));
   if (found.writer) {
     WriterHit writer = *found.writer;
     if (!writer.hit.kernel) resolve_origin(writer, resolved, link.slot);

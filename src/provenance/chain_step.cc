@@ -73,7 +73,7 @@ void Chain::no_writer(const LastWriter& found) {
   const Link& link = *link_;
   if (found.older_than_owner && *found.older_than_owner && found.writes == 0) {
     report_.hops.push_back(
-        stale_hop(*image_, link.slot, link.place, found, report_.hops.back(), style_));
+        stale_hop(*image_, link.slot, link.place, found, report_.hops.back()));
     return stop(report::StopReason::origin_found, "the frame's bytes were never written at all");
   }
   if (found.writes > 0) {
@@ -234,7 +234,7 @@ bool Chain::step() {
   }
   if (stale) {
     report_.hops.push_back(
-        stale_hop(*image_, link.slot, link.place, *found, report_.hops.back(), style_));
+        stale_hop(*image_, link.slot, link.place, *found, report_.hops.back()));
     if (!writer.hit.kernel) {
       begin_phase("finding where the stale value came from");
       resolve_origin(writer, resolved, link.slot);

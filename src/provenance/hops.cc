@@ -22,28 +22,6 @@ report::Confidence from(Certainty certainty) {
   return certainty == Certainty::proved ? report::Confidence::proved : report::Confidence::likely;
 }
 
-/// rr replays to the start of an event; a breakpoint on the instruction after the store, conditional on
-/// the slot's value, does the rest. (No watchpoint: rr's own cannot be used without ticks.)
-report::Revisit revisit(const report::Position& at, const RevisitStyle& style,
-                        std::optional<Address> stop_pc, const Slot* slot) {
-  report::Revisit out;
-  out.event = at.event;
-  out.command = fmt::format("{}rr replay {}{}", style.prefix,
-                            at.event ? fmt::format("-g {} ", at.event.value) : std::string(),
-                            style.trace_directory);
-  if (stop_pc) {
-    std::string condition;
-    if (slot != nullptr && slot->size == 8) {
-      condition = fmt::format(" if *(unsigned long*){:#x} == {:#x}", slot->address.value, slot->value);
-    }
-    out.gdb_commands.push_back(fmt::format("break *{:#x}{}", stop_pc->value, condition));
-    out.gdb_commands.push_back("continue");
-    out.gdb_commands.push_back("backtrace");
-  }
-  if (slot != nullptr) out.gdb_commands.push_back(fmt::format("x/gx {:#x}", slot->address.value));
-  return out;
-}
-
 std::string kernel_name(const replay::Hit::Kernel& kernel) {
   const std::string_view name = syscall_name(kernel.syscall);
   return name.empty() ? fmt::format("system call {}", kernel.syscall) : std::string(name);
@@ -161,7 +139,7 @@ report::Hop crash_hop(const ProcessImage& image, const CrashScene& scene, std::s
     hop.summary = where.empty() ? fmt::format("{} noticed the bad value", display(hop.writer))
                                 : fmt::format("{} found the bad value in {}", display(hop.writer), where);
   }
-  hop.revisit = revisit(hop.position, style, std::nullopt, slot);
+  hop.revisit = revisit_crash(image.index(), scene.moment, noticed, slot, style);
   return hop;
 }
 
@@ -188,7 +166,7 @@ report::Hop writer_hop(const ProcessImage& image, const WriterHit& writer, const
                       : fmt::format("the kernel wrote {} into {} ({})", to_hex(slot.value), name,
                                     hop.syscall->name);
     hop.note = "no instruction made this change: the bytes differ before and after the system call";
-    hop.revisit = revisit(hop.position, style, std::nullopt, &slot);
+    hop.revisit = revisit_kernel_write(image.index(), writer.moment.position, slot, style);
     return hop;
   }
 
@@ -226,7 +204,7 @@ report::Hop writer_hop(const ProcessImage& image, const WriterHit& writer, const
     hop.note = fmt::format("the instruction's own operand covers the slot, which held {} after it",
                            to_hex(slot.value));
   }
-  hop.revisit = revisit(hop.position, style, Address{writer.moment.registers.rip}, &slot);
+  hop.revisit = revisit_store(image.index(), writer, slot, style);
   return hop;
 }
 
@@ -250,8 +228,7 @@ report::Hop origin_hop(const ProcessImage& image, const ValueSource& source,
 }
 
 report::Hop stale_hop(const ProcessImage& image, const Slot& slot, const SourcePlace& place,
-                      const LastWriter& found, const report::Hop& reader,
-                      const RevisitStyle& style) {
+                      const LastWriter& found, const report::Hop& reader) {
   report::Hop hop;
   hop.kind = report::HopKind::stale_bytes;
   hop.position = reader.position;
@@ -290,7 +267,7 @@ report::Hop stale_hop(const ProcessImage& image, const Slot& slot, const SourceP
                        "there when it was read",
                        found.matches, found.matches == 1 ? "" : "s", function)
                  : "no write to these bytes was seen at all";
-  hop.revisit = revisit(hop.position, style, std::nullopt, &slot);
+  if (reader.revisit) hop.revisit = revisit_reader(*reader.revisit, slot);
   return hop;
 }
 
@@ -350,8 +327,7 @@ report::Hop block_hop(const ProcessImage& image, const replay::HeapBlock& block,
 }
 
 report::Hop stale_block_hop(const ProcessImage& image, const Slot& slot, const SourcePlace& place,
-                            const LastWriter& found, const report::Hop& reader,
-                            const RevisitStyle& style) {
+                            const LastWriter& found, const report::Hop& reader) {
   report::Hop hop;
   hop.kind = report::HopKind::stale_bytes;
   hop.position = reader.position;
@@ -369,7 +345,7 @@ report::Hop stale_block_hop(const ProcessImage& image, const Slot& slot, const S
   hop.note = found.writer ? "the last write of these bytes came before the allocation, and the allocator "
                             "handed the block out as it was"
                           : "no write to these bytes was seen at all";
-  hop.revisit = revisit(hop.position, style, std::nullopt, &slot);
+  if (reader.revisit) hop.revisit = revisit_reader(*reader.revisit, slot);
   return hop;
 }
 

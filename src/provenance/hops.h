@@ -9,15 +9,10 @@
 #include "provenance/crash_scene.h"
 #include "provenance/last_writer.h"
 #include "provenance/process_image.h"
+#include "provenance/revisit.h"
 #include "report/model.h"
 
 namespace culprit::provenance {
-
-/// How a person gets to a moment again.
-struct RevisitStyle {
-  std::string prefix;           ///< shell words before "rr replay"
-  std::string trace_directory;
-};
 
 /// The crash itself: who noticed the value, in which slot.
 [[nodiscard]] report::Hop crash_hop(const ProcessImage& image, const CrashScene& scene,
@@ -33,7 +28,7 @@ struct RevisitStyle {
 /// A slot whose bytes are older than the activation that owns it. `reader` is the hop that read it.
 [[nodiscard]] report::Hop stale_hop(const ProcessImage& image, const Slot& slot,
                                     const SourcePlace& place, const LastWriter& found,
-                                    const report::Hop& reader, const RevisitStyle& style);
+                                    const report::Hop& reader);
 
 /// Where a value was born, when that is in other code than its writer's (a callee that returned it).
 /// `frames` is the stack there, or empty.
@@ -48,7 +43,7 @@ struct RevisitStyle {
 /// A heap block that was not written, at `slot`, since it was allocated.
 [[nodiscard]] report::Hop stale_block_hop(const ProcessImage& image, const Slot& slot,
                                           const SourcePlace& place, const LastWriter& found,
-                                          const report::Hop& reader, const RevisitStyle& style);
+                                          const report::Hop& reader);
 
 /// The object that a store was meant for, when it went out of it: `stored` is where it went.
 [[nodiscard]] report::Hop intended_object_hop(const ProcessImage& image, const ObjectBounds& object,

@@ -18,6 +18,8 @@ namespace {
 constexpr std::size_t kMaxLiveHits = 24;
 /// Recursive functions are entered often: so many of the newest entries are kept.
 constexpr std::uint32_t kKeptEntries = 256;
+/// So many of the newest writes of a hot slot are kept, to tell how often the last one was repeated.
+constexpr std::uint32_t kKeptWrites = 256;
 
 std::uint64_t mask_of(std::uint32_t size) {
   return size >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * size)) - 1;
@@ -132,6 +134,24 @@ replay::Mark hit_mark(const replay::Probe& probe, std::uint64_t ordinal) {
   return mark;
 }
 
+/// How many of the earlier `hits` look the same as `last` to somebody who stands at `last`'s previous
+/// system call: same thread, call, instruction and stack pointer. Nothing if hits are missing that
+/// may belong to them.
+std::optional<std::uint64_t> count_repeats(const std::vector<replay::Hit>& hits,
+                                           const replay::Hit& last, bool all) {
+  std::uint64_t same = 0;
+  for (const replay::Hit& hit : hits) {
+    if (hit.ordinal >= last.ordinal || hit.position.thread != last.position.thread) continue;
+    if (hit.position.syscalls < last.position.syscalls) {
+      all = true;  // whatever is missing came before this one
+    } else if (hit.registers.rip == last.registers.rip &&
+               hit.registers.sp() == last.registers.sp() && !hit.kernel) {
+      ++same;
+    }
+  }
+  return all ? std::optional(same) : std::nullopt;
+}
+
 /// Examines each matching write as it happens and keeps the newest; collects the owner's entries.
 class WriterObserver : public replay::PassObserver {
  public:
@@ -148,6 +168,7 @@ class WriterObserver : public replay::PassObserver {
       return replay::Next::go_on;
     }
     newest = hit;
+    hits.push_back(hit);
     if (live == nullptr) return replay::Next::go_on;
     if (++live_hits_ > kMaxLiveHits) {
       too_many = true;
@@ -164,6 +185,7 @@ class WriterObserver : public replay::PassObserver {
   std::optional<replay::HeapBlocks> blocks;
   std::optional<WriterHit> writer;
   std::optional<replay::Hit> newest;
+  std::vector<replay::Hit> hits;  ///< of the slot, as far as they were reported
   std::optional<replay::Position> entered;
   std::optional<std::uint64_t> entry_ordinal;
   bool too_many = false;
@@ -215,6 +237,10 @@ Result<LastWriter> outcome(const WriterObserver& observer, const replay::PassRes
   if (!pass.raw_hits.empty()) out.writes = pass.raw_hits.front();
   out.entered = observer.entered;
   out.entry_ordinal = observer.entry_ordinal;
+  if (out.writer) {
+    out.writer->repeats = count_repeats(observer.hits, out.writer->hit,
+                                        observer.hits.size() == out.matches);
+  }
   if (out.entered) {
     out.older_than_owner =
         !observer.newest || observer.newest->position.sequence < out.entered->sequence;
@@ -311,7 +337,7 @@ Result<LastWriter> find_last_writer(replay::Replay& replay, const ProcessImage& 
 
   // Too hot to walk the stack at each write: find the newest one's ordinal, then stop only there.
   spec.probes.front().live = false;
-  spec.probes.front().keep_last = 1;
+  spec.probes.front().keep_last = kKeptWrites;
   WriterObserver counting(image, slot, spec.probes.front(), owner);
   CULPRIT_ASSIGN(pass, replay.run(spec, counting));
   count(stats, pass);

@@ -76,6 +76,9 @@ struct WriterHit {
   bool pointer_direct = false;
   std::optional<ObjectBounds> slot_object;     ///< what holds the slot
   std::optional<ObjectBounds> pointer_object;  ///< what the pointer points into
+  /// Writes of the same value that stopped at the same instruction with the same stack pointer since
+  /// the thread's last system call, before this one. None if there were too many to tell.
+  std::optional<std::uint64_t> repeats;
 };
 
 /// The outcome of a search.

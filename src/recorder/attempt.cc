@@ -13,6 +13,7 @@
 
 #include "agent/launch.h"
 #include "base/file_descriptor.h"
+#include "recorder/engine_choice.h"
 #include "recorder/tracees.h"
 
 namespace culprit::recorder {
@@ -91,10 +92,11 @@ Result<Attempt> run_attempt(const RecordOptions& options, const RrProgram& rr, E
                             const fs::path& trace, int stdin_fd, milliseconds starve_limit, Progress& progress) {
   ProcessOptions child;
   child.argv = {rr.path, "record"};
-  if (engine == Engine::software) {
-    // No syscall buffer (a replay would diverge), and a chance to switch threads at each event.
-    child.argv.insert(child.argv.end(), {"-n", "-c", "1"});
-  }
+  // No syscall buffer: with software ticks a replay would diverge, and the passes name moments by the
+  // system calls that they see, which buffered ones are not.
+  child.argv.emplace_back("-n");
+  // A chance to switch threads at each event, since there are no others.
+  if (engine == Engine::software) child.argv.insert(child.argv.end(), {"-c", "1"});
   child.argv.insert(child.argv.end(), {"-o", trace.string(), "--"});
   child.argv.insert(child.argv.end(), options.command.begin(), options.command.end());
   child.stdin_fd = stdin_fd;
@@ -116,10 +118,11 @@ Result<Attempt> run_attempt(const RecordOptions& options, const RrProgram& rr, E
   }
   ReportReader report{FileDescriptor(fds[0])};
   FileDescriptor report_write(fds[1]);
-  if (engine == Engine::software) {
+  if (engine == Engine::software || needs_maps_merged(rr, has_split_vvar())) {
     CULPRIT_ASSIGN(const fs::path agent, agent::find_agent());
     agent::AgentConfig config;
     config.mode = agent::AgentConfig::Mode::record;
+    if (engine == Engine::hardware) config.ticks = agent::AgentConfig::Ticks::hardware;
     config.report_fd = report_write.get();
     config.hold_ms = static_cast<std::uint32_t>(options.hold_limit.count());
     config.starve_ms = static_cast<std::uint32_t>(starve_limit.count());

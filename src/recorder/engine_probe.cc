@@ -35,7 +35,7 @@ std::optional<int> read_number(const char* path) {
   return value;
 }
 
-FileDescriptor open_event(std::uint32_t type, std::uint64_t config) {
+FileDescriptor open_event(std::uint32_t type, std::uint64_t config, bool pinned = false) {
   perf_event_attr attributes{};
   attributes.size = sizeof attributes;
   attributes.type = type;
@@ -43,6 +43,7 @@ FileDescriptor open_event(std::uint32_t type, std::uint64_t config) {
   attributes.exclude_kernel = 1;
   attributes.exclude_guest = 1;
   attributes.disabled = 1;
+  attributes.pinned = pinned;  // as rr's: it counts all the time, or reading it fails
   return FileDescriptor(static_cast<int>(
       ::syscall(SYS_perf_event_open, &attributes, 0, -1, -1, PERF_FLAG_FD_CLOEXEC)));
 }
@@ -109,11 +110,6 @@ Capability probe_cpuid_faulting() {
   return from_errno(failure, "the CPUID instruction can be trapped");
 }
 
-bool has_split_vvar() {
-  const Result<std::string> maps = read_file("/proc/self/maps", std::size_t{16} << 20);
-  return maps.ok() && maps->find("[vvar_vclock]") != std::string::npos;
-}
-
 }  // namespace
 
 std::string engine_name(Engine engine) {
@@ -174,7 +170,7 @@ Result<RrProgram> find_rr() {
 }
 
 Capability probe_hardware_counters() {
-  const FileDescriptor fd = open_event(PERF_TYPE_HARDWARE, PERF_COUNT_HW_BRANCH_INSTRUCTIONS);
+  const FileDescriptor fd = open_event(PERF_TYPE_HARDWARE, PERF_COUNT_HW_BRANCH_INSTRUCTIONS, true);
   if (!fd) {
     const int number = errno;
     if (number == ENOENT || number == EOPNOTSUPP || number == ENODEV) {
@@ -193,9 +189,18 @@ Capability probe_hardware_counters() {
   return {true, "the branch counter counts"};
 }
 
+bool has_split_vvar() {
+  const Result<std::string> maps = read_file("/proc/self/maps", std::size_t{16} << 20);
+  return maps.ok() && maps->find("[vvar_vclock]") != std::string::npos;
+}
+
 MachineReport probe_machine() {
   MachineReport out;
-  if (Result<RrProgram> rr = find_rr(); rr.ok()) out.rr = std::move(rr).value();
+  if (Result<RrProgram> rr = find_rr(); rr.ok()) {
+    out.rr = std::move(rr).value();
+  } else {
+    out.rr_problem = rr.error().message;
+  }
   out.hardware_counters = probe_hardware_counters();
   {
     const FileDescriptor fd = open_event(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_TASK_CLOCK);

@@ -38,6 +38,7 @@ struct Capability {
 /// All that a recording depends on.
 struct MachineReport {
   std::optional<RrProgram> rr;
+  std::string rr_problem;               ///< why there is none
   Capability hardware_counters;         ///< the branch counter opens and counts
   Capability software_events;           ///< perf_event_open of a software event
   std::optional<int> perf_event_paranoid;
@@ -63,6 +64,9 @@ std::optional<RrProgram> parse_rr_version(const std::string& text);
 
 /// Tries the CPU's counter of retired branches, as any user of rr with hardware counters needs it.
 Capability probe_hardware_counters();
+
+/// Does this kernel list [vvar_vclock] by itself (Linux 6.13 and later)?
+bool has_split_vvar();
 
 /// Everything. Takes some 10 ms; leaves no process behind.
 [[nodiscard]] MachineReport probe_machine();

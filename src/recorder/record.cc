@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/file_descriptor.h"
 #include "recorder/attempt.h"
+#include "recorder/engine_choice.h"
 #include "recorder/record_json.h"
 #include "recorder/trace_info.h"
 
@@ -218,12 +219,8 @@ Result<RecordOutcome> record(const RecordOptions& options, Progress& progress) {
     return Error{ErrorCode::cannot_record, rr.path + " is version " + rr.version_text +
                                                "; 5.6.0 or later is needed"};
   }
-  Engine engine = Engine::software;
-  if (options.engine) {
-    engine = *options.engine;
-  } else if (probe_hardware_counters().usable) {
-    engine = Engine::hardware;
-  }
+  Engine engine = choose_recording_engine(
+      options.engine, options.engine ? Capability{} : probe_hardware_counters());
   if (engine == Engine::software) {
     if (auto agent = agent::find_agent(); !agent.ok()) {
       return Error{ErrorCode::cannot_record, agent.error().message};
@@ -275,7 +272,7 @@ Result<RecordOutcome> record(const RecordOptions& options, Progress& progress) {
     if (attempt.refused || (!attempt.complete && !attempt.interrupted)) {
       // Counters that open may still not be the ones that rr needs.
       if (engine == Engine::hardware && !options.engine && agent::find_agent().ok() &&
-          attempt.err.text.find("Unable to open performance counter") != std::string::npos) {
+          is_counter_complaint(attempt.err.text)) {
         directory.discard();
         engine = Engine::software;
         --made;

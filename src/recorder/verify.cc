@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "agent/launch.h"
+#include "recorder/engine_choice.h"
 #include "recorder/record.h"
 #include "recorder/trace_info.h"
 
@@ -43,9 +44,11 @@ Result<ReplayCheck> verify_trace(const RrProgram& rr, Engine engine,
   options.argv = {rr.path, "replay", "-a", trace.string()};
   options.out.limit = output_limit;
   options.err.limit = output_limit;
-  if (engine == Engine::software) {
+  if (engine == Engine::software || needs_maps_merged(rr, has_split_vvar())) {
     CULPRIT_ASSIGN(const std::filesystem::path agent, agent::find_agent());
-    agent::preload_agent(options, agent, {});
+    agent::AgentConfig config;
+    if (engine == Engine::hardware) config.ticks = agent::AgentConfig::Ticks::hardware;
+    agent::preload_agent(options, agent, config);
   }
   CULPRIT_ASSIGN(const ProcessResult run, run_process(options, deadline));
   if (run.timed_out) {

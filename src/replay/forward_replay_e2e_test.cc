@@ -755,5 +755,69 @@ TEST(ForwardReplayE2e, ADamagedTraceIsAReplayFailure) {
   }
 }
 
+// With real ticks rr single-steps the program by itself. A probe that is hit by such a step must be
+// reported, and rr must get its step. `rr replay -t` makes it do that without ticks.
+TEST(ForwardReplayE2e, RrsOwnStepsAreLeftToIt) {
+  Recording* recording = record("stores");
+  ASSERT_NE(recording, nullptr);
+  PassSpec spec;
+  spec.probes.push_back(write_probe(recording->at("slot")));
+  Notes all;
+  RUN_PASS(plain, recording, spec, all);
+  ASSERT_GE(all.hits.size(), 12U);
+  // The twelve stores after the exec are made without a system call between them.
+  spec.end = hit_mark(spec.probes[0], 12);
+  const EventNumber first = recording->index().event_of(all.hits[1].position);
+  ASSERT_TRUE(first);
+  const auto rr = find_program("rr");
+  ASSERT_TRUE(rr.has_value());
+  ::setenv("RR_THAT_STEPS", rr->c_str(), 1);
+  ::setenv("RR_STEPS_FROM", std::to_string(first.value).c_str(), 1);
+  ForwardOptions options;
+  options.trace_dir = recording->trace;
+  options.command.rr = std::string(CULPRIT_TEST_PROGRAMS) + "/replay_rr_that_steps";
+  options.command.agent = CULPRIT_TEST_AGENT;
+  auto stepping = ForwardReplay::open(options);
+  ASSERT_TRUE(stepping.ok()) << stepping.error().message;
+  for (const bool window : {false, true}) {
+    if (window) spec.step = StepSpec{hit_mark(spec.probes[0], 5), 100'000};
+    Notes notes;
+    const auto result = (*stepping)->run(spec, notes);
+    ASSERT_TRUE(result.ok()) << result.error().message;
+    EXPECT_TRUE(result->end_reached);
+    ASSERT_EQ(notes.hits.size(), 12U);
+    for (std::size_t i = 0; i < notes.hits.size(); ++i) {
+      EXPECT_EQ(notes.hits[i].registers.rip, all.hits[i].registers.rip) << "hit " << i;
+      EXPECT_EQ(notes.hits[i].value_before, all.hits[i].value_before) << "hit " << i;
+      EXPECT_EQ(notes.hits[i].value_after, all.hits[i].value_after) << "hit " << i;
+    }
+    EXPECT_EQ(result->window.has_value(), window);
+  }
+}
+
+// This machine's counters, or none, against a trace whose ticks are all 0.
+TEST(ForwardReplayE2e, HardwareTicksDoNotFitASoftwareTrace) {
+  Recording* recording = record("stores");
+  ASSERT_NE(recording, nullptr);
+  ForwardOptions options;
+  options.trace_dir = recording->trace;
+  options.command.agent = CULPRIT_TEST_AGENT;
+  options.command.software_ticks = false;
+  auto hardware = ForwardReplay::open(options);
+  ASSERT_TRUE(hardware.ok()) << hardware.error().message;
+  EXPECT_EQ((*hardware)->engine_name(), "hardware-ticks/forward");
+  PassSpec spec;
+  spec.probes.push_back(write_probe(recording->at("slot")));
+  spec.deadline = std::chrono::seconds(30);
+  Notes notes;
+  const auto started = std::chrono::steady_clock::now();
+  const auto result = (*hardware)->run(spec, notes);
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code, ErrorCode::replay_failed) << result.error().message;
+  EXPECT_NE(result.error().message, "");
+  EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(20));
+  EXPECT_TRUE(processes_of(*recording).empty());
+}
+
 }  // namespace
 }  // namespace culprit::replay

@@ -14,6 +14,7 @@ ProcessOptions rr_process_options(const RrCommand& command, int control_fd) {
   if (!command.agent.empty()) {
     agent::AgentConfig config;
     config.mode = agent::AgentConfig::Mode::replay;
+    if (!command.software_ticks) config.ticks = agent::AgentConfig::Ticks::hardware;
     config.control_fd = control_fd;
     agent::preload_agent(options, command.agent, config);
   }

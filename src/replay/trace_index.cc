@@ -114,6 +114,7 @@ std::span<const TraceExec> TraceIndex::execs() const { return data_->execs; }
 std::span<const TraceMapping> TraceIndex::mappings() const { return data_->mappings; }
 std::span<const KernelWrite> TraceIndex::kernel_writes() const { return data_->writes; }
 std::size_t TraceIndex::skipped_lines() const { return data_->skipped; }
+bool TraceIndex::has_ticks() const { return data_->ticks; }
 
 EventNumber TraceIndex::event_of_syscall_entry(ThreadId thread, std::uint64_t ordinal,
                                                std::optional<std::uint64_t> expected_number) const {

@@ -264,6 +264,8 @@ class TraceIndex {
 
   /// Lines that looked like nothing known (0 for rr 5.6.0).
   [[nodiscard]] std::size_t skipped_lines() const;
+  /// A frame has a tick count other than 0: the trace was made with a hardware counter.
+  [[nodiscard]] bool has_ticks() const;
 
  private:
   friend class TraceIndexParser;

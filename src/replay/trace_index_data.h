@@ -35,6 +35,7 @@ struct TraceIndex::Data {
   std::vector<KernelWrite> writes;
   std::vector<std::uint32_t> map_frames;  ///< exits of system calls that change the address space
   std::size_t skipped = 0;
+  bool ticks = false;  ///< a frame has a count other than 0
 
   std::uint32_t intern(std::string_view text);
   Calls* calls_of(ThreadId thread);

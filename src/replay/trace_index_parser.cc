@@ -212,6 +212,8 @@ bool TraceIndexParser::header(std::string_view text) {
   const std::string_view state = text.substr(0, at);
   text.remove_prefix(at + 5);
   if (!take_tid(text, frame.thread)) return false;
+  std::uint64_t ticks = 0;
+  if (number_after(text, " ticks:", ticks) && ticks != 0) data_->ticks = true;
 
   const auto signal = [&](FrameKind kind) {
     frame.kind = kind;

@@ -282,6 +282,18 @@ TEST(TraceIndex, LimitsAndEmptyInput) {
   EXPECT_FALSE(endless.finish().ok());
 }
 
+TEST(TraceIndex, TellsHowTheTraceWasMade) {
+  std::string text = golden();
+  EXPECT_FALSE(parse(text).has_ticks());
+  // The count of one frame in the middle.
+  const std::size_t at = text.find(" ticks:0", text.size() / 2);
+  ASSERT_NE(at, std::string::npos);
+  text.replace(at, 8, " ticks:18446744073709551615");
+  EXPECT_TRUE(parse(text).has_ticks());
+  text.replace(at, 27, " ticks:x");
+  EXPECT_FALSE(parse(text).has_ticks());
+}
+
 TEST(TraceIndex, ListsOutputCalls) {
   const TraceIndex index = parse(golden());
   const auto calls = index.output_calls(1);

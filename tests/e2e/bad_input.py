@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import stat
@@ -240,6 +241,39 @@ def damaged_trace(t):
             target.seek(0)
             target.write(content)
         t.culprit_run("triage", damaged, codes=[2, 3, 6], seconds=100)
+
+
+@case
+def hardware_trace_without_counters(t):
+    # No such trace can be made without a counter, so rr's dump is made to show tick counts.
+    if has_counters(t):
+        print("this machine has hardware counters")
+        return
+    trace = t.record()
+    rr = shutil.which("rr")
+    environment = with_rr(
+        t, "#!/bin/sh\n"
+           f"[ \"$1\" = dump ] || exec {shlex.quote(rr)} \"$@\"\n"
+           f"{shlex.quote(rr)} \"$@\" | sed 's/ ticks:0$/ ticks:4711/'\n")
+    t.culprit_run("triage", trace, codes=[6], says=r"recorded with hardware counters",
+                  environment=environment, seconds=30)
+    t.culprit_run("triage", trace, codes=[0])
+
+
+@case
+def hardware_engine_without_counters(t):
+    # rr itself must say it: the counters are not touched with this engine.
+    if has_counters(t):
+        print("this machine has hardware counters")
+        return
+    t.culprit_run("run", "--engine", "hardware", "--", t.fixture("many_hops"), codes=[5],
+                  says=r"rr cannot open the hardware counters", seconds=30)
+
+
+def has_counters(t):
+    _, state = harness.doctor(t.culprit)
+    checks = state["checks"] if state else []
+    return any(c["name"] == "hardware counters" and c["status"] == "ok" for c in checks)
 
 
 @case

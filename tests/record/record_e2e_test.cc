@@ -508,7 +508,10 @@ TEST_F(NoTools, NoRr) {
   EXPECT_EQ(lines_of(r.err.text).size(), 1u) << r.err.text;
   const ProcessResult d = tool({"doctor"}, {{"CULPRIT_RR", "/nowhere/rr"}});
   EXPECT_EQ(d.status.code, 5);
-  EXPECT_NE(d.out.text.find("apt-get install rr"), std::string::npos) << d.out.text;
+  EXPECT_NE(d.out.text.find("unset CULPRIT_RR"), std::string::npos) << d.out.text;
+  const ProcessResult none = tool({"doctor"}, {{"PATH", "/nowhere"}});
+  EXPECT_EQ(none.status.code, 5);
+  EXPECT_NE(none.out.text.find("sudo apt-get install rr"), std::string::npos) << none.out.text;
 }
 
 TEST_F(NoTools, WrongRr) {
@@ -540,6 +543,12 @@ TEST_F(NoTools, DoctorTellsInJson) {
   EXPECT_EQ(r.status.code, 0) << r.out.text;
   EXPECT_NE(r.out.text.find("\"recording_works\": true"), std::string::npos) << r.out.text;
   EXPECT_NE(r.out.text.find("\"test recording\""), std::string::npos) << r.out.text;
+}
+
+TEST_F(NoTools, DoctorNeedsAPlaceForTraces) {
+  const ProcessResult r = tool({"doctor"}, {{"_RR_TRACE_DIR", "/proc/culprit"}});
+  EXPECT_EQ(r.status.code, 5);
+  EXPECT_NE(r.out.text.find("try: export _RR_TRACE_DIR="), std::string::npos) << r.out.text;
 }
 
 TEST_F(NoTools, EveryCommandHasAnExample) {

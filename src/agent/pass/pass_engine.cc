@@ -93,6 +93,27 @@ class ErrnoKeeper {
   int saved_;
 };
 
+bool rr_steps(const Task& task) {
+  return task.last_resume.request == PTRACE_SINGLESTEP ||
+         task.last_resume.request == kSysemuSinglestep;
+}
+
+siginfo_t siginfo_of(pid_t tid) {
+  siginfo_t info;
+  memset(&info, 0, sizeof info);
+  raw_ptrace(PTRACE_GETSIGINFO, tid, 0, reinterpret_cast<std::uintptr_t>(&info));
+  return info;
+}
+
+/// With real ticks rr steps the last instructions to a moment between two events.
+bool is_step_stop(pid_t tid) { return siginfo_of(tid).si_code == TRAP_TRACE; }
+
+/// rr's time slice signal (rr 5.6 PerfCounters.h, TIME_SLICE_SIGNAL): a counter of the real PMU has
+/// run over. It is a stop between two events, not one of the program's own signals.
+bool is_counter_stop(pid_t tid, int signal) {
+  return signal == SIGSTKFLT && siginfo_of(tid).si_code == POLL_IN;
+}
+
 std::uint64_t call_key(std::int32_t thread, std::uint64_t ordinal) {
   return static_cast<std::uint64_t>(static_cast<std::uint32_t>(thread)) << 40 ^ ordinal;
 }
@@ -306,9 +327,7 @@ bool PassEngine::run_repeat(Task& task, const Registers& registers) {
   // register is free.
   constexpr std::uint64_t worth_it = 16;
   if (registers[Gpr::rcx] < worth_it || spec_.units.size() == wire::kMaxUnits) return false;
-  const auto rr_steps = task.last_resume.request == PTRACE_SINGLESTEP ||
-                        task.last_resume.request == kSysemuSinglestep;
-  if (rr_steps) return false;
+  if (rr_steps(task)) return false;
   std::byte code[8] = {};
   const std::size_t got = read_memory(task.real, registers.rip, code);
   const std::size_t length = repeat_length(std::span(code).first(got));
@@ -377,7 +396,7 @@ bool PassEngine::swallow(Task& task, int& status) {
   const int signal = WSTOPSIG(status);
   if (signal == SIGTRAP) return on_trap(task, status);
   if (task.stepping) {
-    clear_dr6(task.real);  // rr must not see our step
+    set_dr6(task.real, 0);  // rr must not see our step
     end_repeat(task);
   }
   if (signal == kSyscallStop) {
@@ -426,25 +445,26 @@ bool PassEngine::on_trap(Task& task, int& status) {
     }
     if (!at_rr_breakpoint && !own_trap) {
       hide_trap_flag(task.real, task.step_from, *registers);
+      // A step of rr's own: it waits for that stop, and must find nothing else in DR6.
+      const bool for_rr = rr_steps(task) && (*dr6 & kDr6Step) != 0;
       if (units != 0) {
-        clear_dr6(task.real);
+        set_dr6(task.real, for_rr ? kDr6Step : 0);
         on_units(task, units, registers);
       }
       if (task.running_repeat && registers->rip != task.step_from.rip) {
-        if (units == 0) clear_dr6(task.real);  // the breakpoint behind it
+        if (units == 0) set_dr6(task.real, 0);  // the breakpoint behind it
         end_repeat(task);
       }
-      const bool rr_steps = task.last_resume.request == PTRACE_SINGLESTEP ||
-                            task.last_resume.request == kSysemuSinglestep;
-      if (rr_steps && (*dr6 & kDr6Step) != 0) return false;
+      if (for_rr) return false;
       return step(task, *registers);
     }
-    clear_dr6(task.real);
+    set_dr6(task.real, 0);
   } else if (units != 0) {
-    clear_dr6(task.real);
+    // A step of rr's own that also hit: rr waits for that stop, and must not see the hit.
+    const bool for_rr = (*dr6 & kDr6Step) != 0;
+    set_dr6(task.real, for_rr ? kDr6Step : 0);
     on_units(task, units, registers);
-    // A step of rr's own that also hit: rr waits for that stop.
-    if ((*dr6 & kDr6Step) != 0) return false;
+    if (for_rr) return false;
     return resume_again(task);
   }
 
@@ -455,7 +475,7 @@ bool PassEngine::on_trap(Task& task, int& status) {
   }
   if (breakpoint.set && registers->rip == breakpoint.address + 1) {
     if (breakpoint.on_syscall) on_syscall_entry(task, *registers, true);
-  } else {
+  } else if (!rr_steps(task) || !is_step_stop(task.real)) {
     on_signal(task, SIGTRAP);
   }
   return false;
@@ -494,6 +514,7 @@ void PassEngine::on_signal(Task& task, int signal) {
   const auto registers = read_registers(task.real);
   if (!registers) return;
   if (signal == SIGSEGV && is_emulated_instruction(task.real, registers->rip)) return;
+  if (is_counter_stop(task.real, signal)) return;
   for (const bool is_end : {false, true}) {
     const auto& mark = is_end ? std::optional<wire::Mark>(spec_.end) : spec_.begin;
     if (!reached(mark, wire::MarkKind::signal_stop, task)) continue;
@@ -536,8 +557,6 @@ bool PassEngine::on_code_breakpoint(Task& task, Registers registers, int& status
   poke_byte(task.real, address, breakpoint->second);
   const bool emulate =
       task.last_resume.request == kSysemu || task.last_resume.request == kSysemuSinglestep;
-  const bool rr_steps = task.last_resume.request == PTRACE_SINGLESTEP ||
-                        task.last_resume.request == kSysemuSinglestep;
   if (raw_ptrace(emulate ? kSysemuSinglestep : static_cast<long>(PTRACE_SINGLESTEP), task.real, 0,
                  0) < 0) {
     return false;
@@ -553,18 +572,18 @@ bool PassEngine::on_code_breakpoint(Task& task, Registers registers, int& status
   poke_byte(task.real, address, kInt3);
   // The instruction may have done something of its own: a fault, a system call.
   if (status >> 16 != 0 || WSTOPSIG(status) != SIGTRAP) {
-    clear_dr6(task.real);
+    set_dr6(task.real, 0);
     return swallow(task, status);
   }
   const std::uint64_t dr6 = read_dr6(task.real).value_or(0);
   const std::uint64_t units = dr6 & kDr6Units & ((std::uint64_t{1} << spec_.units.size()) - 1);
   if (units != 0) {
-    clear_dr6(task.real);
+    set_dr6(task.real, rr_steps(task) ? kDr6Step : 0);
     std::optional<Registers> after;
     on_units(task, units, after);
   }
-  if (rr_steps) return false;
-  clear_dr6(task.real);
+  if (rr_steps(task)) return false;
+  set_dr6(task.real, 0);
   return resume_again(task);
 }
 

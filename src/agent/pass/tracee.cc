@@ -54,7 +54,9 @@ std::optional<std::uint64_t> read_rax(pid_t tid) {
 
 std::optional<std::uint64_t> read_dr6(pid_t tid) { return peek_user(tid, debug_register(6)); }
 
-void clear_dr6(pid_t tid) { raw_ptrace(PTRACE_POKEUSER, tid, debug_register(6), 0); }
+void set_dr6(pid_t tid, std::uint64_t value) {
+  raw_ptrace(PTRACE_POKEUSER, tid, debug_register(6), value);
+}
 
 std::uint64_t dr7_of(std::span<const wire::Unit> units) {
   std::uint64_t dr7 = 0;

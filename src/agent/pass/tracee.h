@@ -25,7 +25,8 @@ std::optional<std::uint64_t> read_rip(pid_t tid);
 std::optional<std::uint64_t> read_rax(pid_t tid);
 
 std::optional<std::uint64_t> read_dr6(pid_t tid);
-void clear_dr6(pid_t tid);
+/// What rr is to see of it: the kernel keeps the bits of a stop until they are overwritten.
+void set_dr6(pid_t tid, std::uint64_t value);
 /// Sets the debug registers if DR7 does not hold `dr7` already. 0, or the errno of the failure.
 int arm(pid_t tid, std::span<const wire::Unit> units, std::uint64_t dr7);
 /// DR7 for these units.
