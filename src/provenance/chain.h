@@ -77,7 +77,10 @@ class Chain {
   /// Where the writer wrote only a part of the slot, the chain goes on with that part; who wrote the other
   /// bytes is told on a side branch.
   void narrow_to_written(WriterHit& writer);
-  void explain_rest(const Slot& whole, const ByteRange& part, const WriterHit& writer);
+  std::optional<report::Hop> explain_rest(const Slot& whole, const ByteRange& part,
+                                          const WriterHit& writer);
+  /// Adds the hop of a writer of the link's slot, and the side branch that begins there.
+  void add_writer(const WriterHit& writer, const ResolvedSource& resolved);
   /// The kernel's or a mapping's bytes.
   void end_at_kernel(const WriterHit& writer, const ResolvedSource& resolved);
 
@@ -88,6 +91,7 @@ class Chain {
   bool never_written_in_block(const LastWriter& found, ResolvedSource& resolved);
   bool read_through_old_pointer(const LastWriter& found, const ResolvedSource& resolved);
   bool written_through_bad_pointer(const LastWriter& found, const ResolvedSource& resolved);
+  bool through_overwritten_pointer(const LastWriter& found, const ResolvedSource& resolved);
   /// The block that a pointer was made for, if it is another one than the block that is there now.
   Result<std::optional<replay::HeapBlock>> block_of_old_pointer(const ResolvedSource& pointer,
                                                                 std::uint64_t value,
@@ -115,6 +119,8 @@ class Chain {
   std::string reporting_;  ///< the function that noticed, as the crash report names it
   std::optional<Link> link_;
   RevisitStyle style_;
+  std::optional<report::Hop> side_;  ///< the writer of the slot's other bytes, not yet in the report
+  bool first_link_ = true;           ///< the link is the one that the crash itself read
   std::optional<report::ValueBytes> bytes_;  ///< of the suspect that the chain is about, if not all
   int pointers_checked_ = 0;  ///< stores whose pointer was followed with passes of its own
 };

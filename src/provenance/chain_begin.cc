@@ -30,7 +30,7 @@ Status Chain::find_first_link() {
   const crash::Suspect* named = nullptr;
   if (crash_ != nullptr) {
     for (const crash::Suspect& s : crash_->suspects) {
-      if (suspect == nullptr && s.value && s.role != crash::Role::fault_address) suspect = &s;
+      if (suspect == nullptr && s.value && s.role == crash::Role::bad_pointer) suspect = &s;
       if (named == nullptr && s.slot) named = &s;
     }
   }

@@ -45,8 +45,7 @@ bool Chain::written_after_release(const LastWriter& found, const ResolvedSource&
       in_allocator(*image_, writer.moment.frames)) {
     return false;
   }
-  report_.hops.push_back(
-      writer_hop(*image_, writer, link_->slot, resolved.source, resolved.place, style_));
+  add_writer(writer, resolved);
   report_.hops.push_back(
       block_hop(*image_, writer.blocks->holding.front(), true, writer.location));
   stop(report::StopReason::origin_found, "the slot was written after its block had been freed");
@@ -61,9 +60,7 @@ bool Chain::read_after_release(const LastWriter& found, const ResolvedSource& re
     return false;
   }
   if (found.writer) {
-    report_.hops.push_back(
-        writer_hop(*image_, *found.writer, link.slot, resolved.source, resolved.place, style_));
-    report_.hops.back().bytes = bytes_;
+    add_writer(*found.writer, resolved);
   }
   report_.hops.push_back(
       block_hop(*image_, found.blocks->holding.front(), true, link.place.location));
@@ -92,8 +89,7 @@ bool Chain::never_written_in_block(const LastWriter& found, ResolvedSource& reso
   if (found.writer) {
     WriterHit writer = *found.writer;
     if (!writer.hit.kernel) resolve_origin(writer, resolved, link.slot);
-    report_.hops.push_back(
-        writer_hop(*image_, writer, link.slot, resolved.source, resolved.place, style_));
+    add_writer(writer, resolved);
   }
   stop(report::StopReason::origin_found, "the bytes are older than the block that holds them");
   return true;
@@ -129,7 +125,7 @@ Result<std::optional<replay::HeapBlock>> Chain::block_of_old_pointer(const Resol
 bool Chain::read_through_old_pointer(const LastWriter& found, const ResolvedSource& resolved) {
   const Link& link = *link_;
   if (!link.reader || !link.reader->pointer || link.reader->in_allocator || !found.blocks || !recycled(*found.blocks) ||
-      living_block(*found.blocks) == nullptr || report_.hops.size() > 1) {
+      living_block(*found.blocks) == nullptr || !first_link_) {
     return false;
   }
   begin_phase("finding out whom the pointer to the bad value was made for");
@@ -141,9 +137,7 @@ bool Chain::read_through_old_pointer(const LastWriter& found, const ResolvedSour
                                   *found.blocks);
   if (!old.ok() || !*old) return false;
   if (found.writer) {
-    report_.hops.push_back(
-        writer_hop(*image_, *found.writer, link.slot, resolved.source, resolved.place, style_));
-    report_.hops.back().bytes = bytes_;
+    add_writer(*found.writer, resolved);
   }
   report_.hops.push_back(block_hop(*image_, **old, true, link.place.location));
   stop(report::StopReason::origin_found,
@@ -195,10 +189,8 @@ bool Chain::written_through_bad_pointer(const LastWriter& found, const ResolvedS
       if (made.ok()) old = *std::move(made);
     }
   }
-  if (!intended && !old) return false;
-  report_.hops.push_back(
-      writer_hop(*image_, writer, slot, resolved.source, resolved.place, style_));
-  report_.hops.back().bytes = bytes_;
+  if (!intended && !old) return through_overwritten_pointer(found, resolved);
+  add_writer(writer, resolved);
   if (intended && intended->block && intended->block->released) {
     // The pointer's own block had been freed: that it missed what is there now is chance.
     old = intended->block;
@@ -211,6 +203,35 @@ bool Chain::written_through_bad_pointer(const LastWriter& found, const ResolvedS
     report_.hops.push_back(intended_object_hop(*image_, *intended, slot));
     stop(report::StopReason::origin_found, "the store was meant for another object");
   }
+  return true;
+}
+
+/// The pointer that the store went through had itself been overwritten by a store meant for another object.
+bool Chain::through_overwritten_pointer(const LastWriter& found, const ResolvedSource& resolved) {
+  const WriterHit& writer = *found.writer;
+  const ValueSource& pointer = writer.pointer_source;
+  // A local pointer is the writer's own affair.
+  if (!first_link_ || !writer.pointer || pointer.kind != ValueSource::Kind::memory || !pointer.address ||
+      pointer.size != 8 || writer.moment.frame_of(*pointer.address)) {
+    return false;
+  }
+  begin_phase("finding out who made the pointer that the store went through");
+  const Slot slot{*pointer.address, 8, *writer.pointer};
+  auto made = find_last_writer(replay_, *image_, slot, writer.moment.mark, std::nullopt, true, remaining(),
+                               report_.stats);
+  if (!made.ok() || !made->writer || made->writer->hit.kernel) return false;
+  const WriterHit& first = *made->writer;
+  if (!first.pointer_direct || !first.pointer || !first.pointer_object ||
+      !first.pointer_object->range.contains(Address{*first.pointer}) ||
+      first.pointer_object->range.contains(slot.address)) {
+    return false;
+  }
+  add_writer(writer, resolved);
+  report_.hops.push_back(
+      writer_hop(*image_, first, slot, first.source, first.source_place, style_));
+  report_.hops.push_back(intended_object_hop(*image_, *first.pointer_object, slot));
+  stop(report::StopReason::origin_found,
+       "the store went through a pointer that a store meant for another object had overwritten");
   return true;
 }
 

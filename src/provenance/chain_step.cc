@@ -126,31 +126,54 @@ void Chain::narrow_to_written(WriterHit& writer) {
   writer.location.size = slot.size;
   const std::uint32_t first = bytes_ ? bytes_->first : 0;
   bytes_ = report::ValueBytes{first + offset, size};
-  explain_rest(whole, ByteRange{slot.address, size}, writer);
+  side_ = explain_rest(whole, ByteRange{slot.address, size}, writer);
 }
 
-void Chain::explain_rest(const Slot& whole, const ByteRange& part, const WriterHit& writer) {
+namespace {
+
+/// The largest naturally aligned 1, 2, 4 or 8 bytes at the range's end: what one debug register can watch.
+ByteRange aligned_part(const ByteRange& range) {
+  for (const std::uint64_t size : std::initializer_list<std::uint64_t>{8, 4, 2, 1}) {
+    const std::uint64_t start = (range.end().value - size) & ~(size - 1);
+    if (range.size >= size && start >= range.start.value) return ByteRange{Address{start}, size};
+  }
+  return range;
+}
+
+}  // namespace
+
+std::optional<report::Hop> Chain::explain_rest(const Slot& whole, const ByteRange& part,
+                                               const WriterHit& writer) {
   // The longer of the two sides tells most.
   const std::uint64_t end = whole.address.value + whole.size;
   const ByteRange below{whole.address, part.start.value - whole.address.value};
   const ByteRange above{part.end(), end - part.end().value};
-  const ByteRange rest = above.size >= below.size ? above : below;
+  const ByteRange rest = aligned_part(above.size >= below.size ? above : below);
   const auto offset = static_cast<std::uint32_t>(rest.start - whole.address);
   const auto size = static_cast<std::uint32_t>(rest.size);
   const Slot other{rest.start, size, low_bytes(whole.value, offset, size)};
   begin_phase("finding who wrote the other bytes");
   auto found = find_last_writer(replay_, *image_, other, link_->before, std::nullopt, false, remaining(),
                                 report_.stats);
-  if (!found.ok() || !found->writer) return;
+  if (!found.ok() || !found->writer) return std::nullopt;
   const WriterHit& first = *found->writer;
   const bool same = first.writer && writer.writer &&
                     first.writer->instruction.address == writer.writer->instruction.address;
-  if (same) return;  // one loop wrote them all
+  if (same) return std::nullopt;  // one loop wrote them all
   report::Hop hop = writer_hop(*image_, first, other, first.source, first.source_place, style_);
   hop.main_line = false;
   hop.parent = static_cast<std::uint32_t>(report_.hops.size() - 1);
   hop.bytes = report::ValueBytes{offset, size};
-  report_.hops.push_back(std::move(hop));
+  return hop;
+}
+
+void Chain::add_writer(const WriterHit& writer, const ResolvedSource& resolved) {
+  // The side branch first: what follows explains the last hop.
+  if (side_) report_.hops.push_back(*std::move(side_));
+  side_.reset();
+  report_.hops.push_back(
+      writer_hop(*image_, writer, link_->slot, resolved.source, resolved.place, style_));
+  report_.hops.back().bytes = bytes_;
 }
 
 void Chain::end_at_kernel(const WriterHit& writer, const ResolvedSource& resolved) {
@@ -218,8 +241,7 @@ bool Chain::step() {
   const bool dangling = stale && link.place.no_debug_info.empty() && owner &&
                         owner->variable.empty() && !writer.hit.kernel;
   if (dangling) {
-    report_.hops.push_back(
-        writer_hop(*image_, writer, link.slot, resolved.source, resolved.place, style_));
+    add_writer(writer, resolved);
     report::Hop& hop = report_.hops.back();
     if (hop.location && hop.location->owner) {
       report::LifeEvent died;
@@ -239,8 +261,7 @@ bool Chain::step() {
       begin_phase("finding where the stale value came from");
       resolve_origin(writer, resolved, link.slot);
     }
-    report_.hops.push_back(
-        writer_hop(*image_, writer, link.slot, resolved.source, resolved.place, style_));
+    add_writer(writer, resolved);
     stop(report::StopReason::origin_found);
     return false;
   }
@@ -261,22 +282,19 @@ bool Chain::step() {
                           {writer.frame, writer.writer->instruction.address, true, stored},
                           writer.source, writer.source_place, link.slot.value);
     if (!better.ok()) {
-      report_.hops.push_back(
-          writer_hop(*image_, writer, link.slot, resolved.source, resolved.place, style_));
+      add_writer(writer, resolved);
       stop(better.error());
       return false;
     }
     resolved = *std::move(better);
   }
-  report_.hops.push_back(
-      writer_hop(*image_, writer, link.slot, resolved.source, resolved.place, style_));
   if (resolved.source.partial) {
     const std::uint32_t first = bytes_ ? bytes_->first : 0;
     bytes_ = report::ValueBytes{first + resolved.source.offset,
                                 std::max<std::uint32_t>(resolved.source.size, 1)};
   }
-  report_.hops.back().bytes = bytes_;
-
+  add_writer(writer, resolved);
+  first_link_ = false;
   return go_on(resolved, writer.moment, writer.code, link.slot.value);
 }
 

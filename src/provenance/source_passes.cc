@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "provenance/cached_memory.h"
+#include "provenance/heap.h"
 #include "provenance/slice/window_slice.h"
 #include "provenance/window_moment.h"
 #include "x86/instruction.h"
@@ -283,6 +284,7 @@ class WindowObserver : public replay::PassObserver {
 
   void on_end(const replay::Position&, const Registers&, const replay::LiveState& live) override {
     const CachedMemory memory(live);
+    const std::size_t last = question_.to_the_end ? oldest_of_the_program() : 0;
     for (std::size_t i = 0; i < stations_.size(); ++i) {
       const ValueSource& source = stations_[i].source;
       const Moment then = moment_at_step(image_, moment_, *window_, stations_[i].step, frame_, code_);
@@ -298,7 +300,7 @@ class WindowObserver : public replay::PassObserver {
         // program's authors know of: the value goes through it.
         spill = frame && !(place->location.owner && !place->location.owner->variable.empty());
       }
-      if (i + 1 < stations_.size() && (question_.to_the_end || !place || spill)) continue;
+      if (question_.to_the_end ? i != last : i + 1 < stations_.size() && (!place || spill)) continue;
       out_.source = source;
       out_.place = std::move(place);
       out_.frames = then.frames;
@@ -311,6 +313,16 @@ class WindowObserver : public replay::PassObserver {
   }
 
  private:
+  /// The oldest station of known value that is not inside the allocator: how an allocator comes by a block
+  /// is its own affair.
+  [[nodiscard]] std::size_t oldest_of_the_program() const {
+    for (std::size_t i = stations_.size(); i-- > 1;) {
+      if (!stations_[i].source.value) continue;
+      const Moment then = moment_at_step(image_, moment_, *window_, stations_[i].step, frame_, code_);
+      if (!in_allocator(image_, then.frames)) return i;
+    }
+    return 0;
+  }
   /// True if the frame that holds `address` at the window's end is still `frame`.
   [[nodiscard]] bool lives_on(const WalkFrame& frame, Address address) const {
     const auto now = moment_.frame_of(address);
@@ -410,6 +422,7 @@ Result<ResolvedSource> ask_windows(replay::Replay& replay, const ProcessImage& i
     CULPRIT_ASSIGN(const replay::PassResult stepped, replay.run(stepping, observer));
     count(stats, stepped);
     if (out.source.kind != ValueSource::Kind::register_) break;
+    if (question.to_the_end && out.source.value) break;  // what the function was given
   }
   return out;
 }
