@@ -118,6 +118,10 @@ Status Chain::find_first_link() {
       if (!better.ok()) return better.error();
       resolved = *std::move(better);
     }
+    if (resolved.source.index) {
+      out.description = "the index of the address";
+      if (resolved.source.value) out.value = *resolved.source.value;
+    }
     report_.suspect = out;
     report::Hop hop = crash_hop(*image_, scene_, reporting_, nullptr,
                                 resolved.place ? &resolved.place->location : nullptr, style_);

@@ -163,7 +163,9 @@ bool Chain::written_through_bad_pointer(const LastWriter& found, const ResolvedS
                     writer.pointer_object->range == writer.slot_object->range;
   // A pointer to the start of its object has not been moved along it.
   const bool at_start = fits && writer.pointer == writer.pointer_object->range.start.value;
-  if (writer.pointer_direct && writer.pointer && goes_out_of(writer.pointer_object, *writer.pointer)) {
+  if (writer.array) {
+    intended = writer.array;
+  } else if (writer.pointer_direct && writer.pointer && goes_out_of(writer.pointer_object, *writer.pointer)) {
     intended = writer.pointer_object;
   } else if (writer.pointer && writer.pointer_direct && fits && (at_start || !writer.pointer_register)) {
     if (reused && writer.pointer_source.kind == ValueSource::Kind::memory) {
@@ -179,11 +181,14 @@ bool Chain::written_through_bad_pointer(const LastWriter& found, const ResolvedS
                                      remaining(), report_.stats);
     if (!pointer.ok() || !*pointer) return false;
     const std::uint64_t value = (*pointer)->value;
-    auto objects = objects_at(replay_, *image_, writer.moment, {Address{value}}, remaining(),
+    auto meant = object_meant(replay_, *image_, writer.moment, Address{value}, slot.address, remaining(),
                               report_.stats);
-    if (!objects.ok()) return false;
-    if (goes_out_of(objects->front(), value)) {
-      intended = std::move(objects->front());
+    if (!meant.ok()) return false;
+    const bool moved = value != *writer.pointer;
+    if (goes_out_of(meant->object, value)) {
+      intended = std::move(meant->object);
+    } else if (moved && meant->array) {
+      intended = std::move(meant->array);
     } else if (reused) {
       auto made = block_of_old_pointer((*pointer)->source, value, writer.moment, *writer.blocks);
       if (made.ok()) old = *std::move(made);

@@ -63,6 +63,10 @@ void examine_pointer(const ProcessImage& image, const Slot& slot, const replay::
                                         out.pointer_source.size, memory);
   }
   out.pointer_object = object_at(image, out.moment, Address{*out.pointer}, live);
+  if (operand.index && out.pointer_direct) {
+    const auto disp = operand.base ? operand.disp : 0;
+    out.array = array_left(image, out.moment, Address{*out.pointer} + disp, slot.address, live);
+  }
 }
 
 WriterHit examine(const ProcessImage& image, const Slot& slot, replay::Mark mark,
@@ -264,6 +268,7 @@ std::optional<ObjectBounds> object_at(const ProcessImage& image, const Moment& m
     out.block = blocks->holding.front();
     out.range = out.block->range;
     out.location = describe_location(image, moment, out.range.start, out.range.size, memory);
+    out.asked = describe_location(image, moment, address, 1, memory);
     add_block(image, *blocks, out.location);
     return out;
   }
@@ -277,6 +282,35 @@ std::optional<ObjectBounds> object_at(const ProcessImage& image, const Moment& m
     return std::nullopt;
   }
   out.range = ByteRange{*out.location.owner->object, *out.location.owner->object_size};
+  out.asked = out.location;
+  return out;
+}
+
+std::optional<ObjectBounds> array_left(const ProcessImage& image, const Moment& moment, Address first,
+                                       Address other, const replay::LiveState& live) {
+  constexpr std::uint64_t kFarthest = 1024;
+  const CachedMemory memory(live);
+  const auto array_at = [&](Address a) -> std::string {
+    const report::Location place = describe_location(image, moment, a, 1, memory);
+    if (!place.owner) return {};
+    const std::size_t bracket = place.owner->member.rfind('[');
+    // "values[3]" of a larger object; an array by itself is an object.
+    if (bracket == std::string::npos || bracket == 0) return {};
+    return place.owner->variable + "." + place.owner->member.substr(0, bracket);
+  };
+  const std::string name = array_at(first);
+  if (name.empty() || array_at(other) == name || other <= first || other.value - first.value > kFarthest) {
+    return std::nullopt;
+  }
+  Address end = other;
+  while (end > first && array_at(end - 1) != name) end = end - 1;
+  ObjectBounds out;
+  out.range = ByteRange{first, end.value - first.value};
+  out.location = describe_location(image, moment, first, 1, memory);
+  if (!out.location.owner || out.range.size == 0) return std::nullopt;
+  out.location.owner->object = first;
+  out.location.owner->object_size = out.range.size;
+  out.asked = out.location;
   return out;
 }
 

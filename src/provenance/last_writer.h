@@ -45,12 +45,19 @@ struct SourcePlace {
 struct ObjectBounds {
   ByteRange range;
   report::Location location;               ///< named
+  report::Location asked;                  ///< the address that was asked about, named
   std::optional<replay::HeapBlock> block;  ///< for heap blocks, freed ones too
 };
 
 /// The object that holds `address` at a stopped moment. Nothing where no bounds are known.
 [[nodiscard]] std::optional<ObjectBounds> object_at(const ProcessImage& image, const Moment& moment,
                                                     Address address, const replay::LiveState& live);
+
+/// The array that `first` is an element of, if that is an array inside a larger object and `other` is not in
+/// it. `first` and `other` are places of one object.
+[[nodiscard]] std::optional<ObjectBounds> array_left(const ProcessImage& image, const Moment& moment,
+                                                     Address first, Address other,
+                                                     const replay::LiveState& live);
 
 /// One write of the slot, examined while the replay stood at it.
 struct WriterHit {
@@ -76,6 +83,8 @@ struct WriterHit {
   bool pointer_direct = false;
   std::optional<ObjectBounds> slot_object;     ///< what holds the slot
   std::optional<ObjectBounds> pointer_object;  ///< what the pointer points into
+  /// The array, inside an object, whose first element the operand names before its index is added.
+  std::optional<ObjectBounds> array;
   /// Writes of the same value that stopped at the same instruction with the same stack pointer since
   /// the thread's last system call, before this one. None if there were too many to tell.
   std::optional<std::uint64_t> repeats;

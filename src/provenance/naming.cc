@@ -143,7 +143,16 @@ void describe_frame_slot(const ProcessImage& image, const Moment& moment, std::s
 std::vector<report::Frame> report_frames(const ProcessImage& image,
                                          const std::vector<WalkFrame>& frames) {
   std::vector<report::Frame> out;
+  // What a signal interrupted is a frame whose pc is exact; all that is inside it is the handler's.
+  std::size_t handler_frames = 0;
+  for (std::size_t i = 1; i < frames.size(); ++i) {
+    const bool native = frames[i].stack.kind == runtimes::StackKind::native;
+    if (native && (frames[i].frame.is_signal_frame || frames[i].frame.pc_kind == binary::PcKind::exact)) {
+      handler_frames = i;
+    }
+  }
   for (const WalkFrame& f : frames) {
+    const bool in_handler = static_cast<std::size_t>(&f - frames.data()) < handler_frames;
     std::vector<report::Frame> group;
     for (const binary::FunctionFrame& function : f.code.frames) {
       group.push_back(inlined_frame(function));
@@ -158,7 +167,7 @@ std::vector<report::Frame> report_frames(const ProcessImage& image,
       fill_module(image, f.code, frame.module, frame.module_offset);
       frame.pc = f.frame.pc;
       frame.frame_address = f.frame.cfa;
-      frame.stack = stack_kind(f.stack);
+      frame.stack = in_handler ? report::StackKind::signal : stack_kind(f.stack);
       frame.goroutine = goroutine_id(f.stack);
       out.push_back(std::move(frame));
       if (out.size() >= report::kMaxFrames) return out;

@@ -6,19 +6,23 @@
 namespace culprit::provenance {
 namespace {
 
-class ObjectsObserver : public replay::PassObserver {
+class ObjectObserver : public replay::PassObserver {
  public:
-  ObjectsObserver(const ProcessImage& image, const Moment& moment, const std::vector<Address>& addresses)
-      : image_(image), moment_(moment), addresses_(addresses) {}
+  ObjectObserver(const ProcessImage& image, const Moment& moment, Address pointer, Address stored)
+      : image_(image), moment_(moment), pointer_(pointer), stored_(stored) {}
   void on_end(const replay::Position&, const Registers&, const replay::LiveState& live) override {
-    for (const Address a : addresses_) objects.push_back(object_at(image_, moment_, a, live));
+    meant.object = object_at(image_, moment_, pointer_, live);
+    if (meant.object && meant.object->range.contains(stored_)) {
+      meant.array = array_left(image_, moment_, pointer_, stored_, live);
+    }
   }
-  std::vector<std::optional<ObjectBounds>> objects;
+  IntendedObject meant;
 
  private:
   const ProcessImage& image_;
   const Moment& moment_;
-  const std::vector<Address>& addresses_;
+  Address pointer_;
+  Address stored_;
 };
 
 }  // namespace
@@ -63,22 +67,18 @@ Result<std::optional<PointerOrigin>> pointer_of_access(replay::Replay& replay, c
   return std::optional(PointerOrigin{value, std::move(source)});
 }
 
-Result<std::vector<std::optional<ObjectBounds>>> objects_at(replay::Replay& replay,
-                                                            const ProcessImage& image,
-                                                            const Moment& moment,
-                                                            const std::vector<Address>& addresses,
-                                                            std::chrono::milliseconds deadline,
-                                                            report::Stats& stats) {
+Result<IntendedObject> object_meant(replay::Replay& replay, const ProcessImage& image,
+                                    const Moment& moment, Address pointer, Address stored,
+                                    std::chrono::milliseconds deadline, report::Stats& stats) {
   replay::PassSpec spec;
   spec.end = moment.mark;
   spec.deadline = deadline;
   if (image.heap() != nullptr) spec.heap = *image.heap();
-  ObjectsObserver observer(image, moment, addresses);
+  ObjectObserver observer(image, moment, pointer, stored);
   CULPRIT_ASSIGN(const replay::PassResult pass, replay.run(spec, observer));
   stats.passes += 1;
   for (const std::uint64_t hits : pass.raw_hits) stats.hits += hits;
-  observer.objects.resize(addresses.size());
-  return std::move(observer.objects);
+  return std::move(observer.meant);
 }
 
 }  // namespace culprit::provenance

@@ -43,10 +43,16 @@ struct AccessPointer {
     replay::Replay& replay, const ProcessImage& image, const Moment& moment, std::size_t frame,
     Address pc, Gpr reg, bool to_the_end, std::chrono::milliseconds deadline, report::Stats& stats);
 
-/// The objects that hold some addresses at a moment that an earlier pass stood at. One pass; parallel to
-/// `addresses`.
-[[nodiscard]] Result<std::vector<std::optional<ObjectBounds>>> objects_at(
-    replay::Replay& replay, const ProcessImage& image, const Moment& moment,
-    const std::vector<Address>& addresses, std::chrono::milliseconds deadline, report::Stats& stats);
+/// What a pointer was meant for, at a moment that an earlier pass stood at.
+struct IntendedObject {
+  std::optional<ObjectBounds> object;  ///< that holds `pointer`
+  std::optional<ObjectBounds> array;   ///< in the object: see array_left()
+};
+
+/// One pass. `stored`: where the store went.
+[[nodiscard]] Result<IntendedObject> object_meant(replay::Replay& replay, const ProcessImage& image,
+                                                  const Moment& moment, Address pointer, Address stored,
+                                                  std::chrono::milliseconds deadline,
+                                                  report::Stats& stats);
 
 }  // namespace culprit::provenance

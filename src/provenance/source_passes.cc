@@ -112,6 +112,7 @@ std::vector<Station> stations(const WindowSlice& slice, const WindowQuery& query
     if (instruction.ok()) source.instruction = x86::text(*instruction);
   };
   bool computed = false;
+  bool index = false;
   std::uint32_t offset = 0;
   std::uint32_t size = 0;
   for (const std::size_t i : slice.main_line()) {
@@ -123,6 +124,7 @@ std::vector<Station> stations(const WindowSlice& slice, const WindowQuery& query
       // The value was computed from another one: the chain goes on with an input, whose bytes are no
       // longer the suspect's.
       computed = true;
+      index |= slice.transformations[*piece.parent].index;
       offset = 0;
       size = piece.size;
     }
@@ -133,6 +135,7 @@ std::vector<Station> stations(const WindowSlice& slice, const WindowQuery& query
       source.offset = offset;
       source.size = size;
       source.certainty = piece.certainty;
+      source.index = index;
       source.partial = !computed && piece.size < slice.pieces[slice.main_line().front()].size;
       if (computed) {
         source.kind = ValueSource::Kind::arithmetic;
@@ -234,7 +237,9 @@ class WindowObserver : public replay::PassObserver {
     query.steps = window.steps;
     query.final_registers = window.final_registers;
     // An instruction that faulted was begun, and did nothing.
-    if (!query.steps.empty() && query.steps.back() == query.final_registers) {
+    // (The resume flag is set by then.)
+    if (!query.steps.empty() && query.steps.back().rip == query.final_registers.rip &&
+        query.steps.back().gpr == query.final_registers.gpr) {
       query.steps = query.steps.first(query.steps.size() - 1);
     }
     query.code = &code_;

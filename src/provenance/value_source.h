@@ -52,6 +52,7 @@ struct ValueSource {
   std::uint32_t operand_offset = 0;
   std::optional<x86::RegisterBytes> reg;
   Certainty certainty = Certainty::likely;
+  bool index = false;          ///< it is the index of an address whose base is good
   bool partial = false;        ///< other asked bytes have other sources
   std::string note;            ///< why it stopped, or why it is only likely
 };

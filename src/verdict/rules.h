@@ -34,6 +34,8 @@ bool from_command_line(report::Report& report);
 bool replaced(report::Report& report);
 /// An index that leads out of its array.
 bool bad_index(report::Report& report);
+/// A null that another thread stored where this one read.
+bool raced(report::Report& report);
 /// A null pointer that some code stored, returned or passed.
 bool null_dereference(report::Report& report);
 /// A pointer that was stored as a number of another type.

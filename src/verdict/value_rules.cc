@@ -119,6 +119,25 @@ bool from_signal_handler(Report& report) {
   return true;
 }
 
+bool raced(Report& report) {
+  const Hop* store = first_of(report, HopKind::store);
+  if (store == nullptr || !report.suspect || report.suspect->value != 0 || report.hops.empty() ||
+      store->position.thread.value == 0 ||
+      store->position.thread == report.hops.front().position.thread) {
+    return false;
+  }
+  Verdict& v = report.verdict;
+  v.bug_class = BugClass::data_race;
+  v.explanation = fmt::format("Thread {} cleared the pointer in {} while thread {} used it; nothing that the "
+                              "chain shows orders the two.",
+                              store->position.thread.value, writer_name(store->writer),
+                              report.hops.front().position.thread.value);
+  v.evidence = {0, store->index};
+  v.confidence = Confidence::likely;
+  v.cause = site_of_writer(store->writer);
+  return true;
+}
+
 bool from_command_line(Report& report) {
   const Hop* origin = last_writer(report);
   if (origin == nullptr || origin->kind != HopKind::initial_image || !origin->source ||

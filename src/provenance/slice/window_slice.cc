@@ -20,6 +20,7 @@ using x86::MemoryBytes;
 using x86::RegisterBytes;
 using x86::RegisterClass;
 
+constexpr std::uint64_t kFirstPages = 0x1'0000;  // vm.mmap_min_addr
 constexpr std::uint64_t kMaxAskedMemory = 4096;
 constexpr std::size_t kMaxLive = 1U << 14;
 // Inputs larger than this (state areas) are named but not followed.
@@ -33,7 +34,7 @@ constexpr std::uint64_t kDirectionFlag = 1U << 10;
 
 bool looks_like_pointer(std::uint64_t value) {
   // User addresses with 47 bits; the first pages are never mapped.
-  return value >= 0x1'0000 && value < 0x8000'0000'0000;
+  return value >= kFirstPages && value < 0x8000'0000'0000;
 }
 
 std::uint64_t low_bytes(std::uint64_t value, std::uint64_t size) {
@@ -317,6 +318,7 @@ class WindowTrace {
       const auto value = logged_value(f.spot, after(i));
       t.main_input = main_input(e, spots, before, value);
       const bool chose_index = index_of_bad_sum(spots, before, value).has_value();
+      t.index = chose_index;
       t.carries = t.main_input && (chose_index || carries(e, spots, *t.main_input, before, value,
                                                           destination_size, f.in_index));
       t.followed = query_.follow_inputs && transformations_.size() < query_.max_transformations;
@@ -387,6 +389,7 @@ class WindowTrace {
     if (inputs.size() == 1) return 0;
     if (e.kind == FlowKind::select) return taken_input(inputs, before, result);
     if (const auto index = index_of_bad_sum(inputs, before, result)) return index;
+    if (const auto null = null_of_small_sum(inputs, before, result)) return null;
     // The pointer: the first register that holds a plausible address; else a whole word from memory,
     // whose value is not logged.
     for (std::size_t k = 0; k < inputs.size(); ++k) {
@@ -397,6 +400,17 @@ class WindowTrace {
       if (inputs[k].memory && inputs[k].size == 8) return k;
     }
     return std::nullopt;
+  }
+
+  // An address in the first pages, which are never mapped, is a null and an offset.
+  static std::optional<std::size_t> null_of_small_sum(const std::vector<Spot>& inputs,
+                                                      const Registers& before,
+                                                      std::optional<std::uint64_t> result) {
+    if (!result || looks_like_pointer(*result) || *result >= kFirstPages || inputs.size() != 2) return {};
+    for (std::size_t k = 0; k < inputs.size(); ++k) {
+      if (inputs[k].size == 8 && logged_value(inputs[k], before) == 0) return k;
+    }
+    return {};
   }
 
   // True if whoever made the main input made the result.
@@ -412,6 +426,7 @@ class WindowTrace {
       return e.linear_scale == 1 || in_index || inputs[main].size < result_size || from_pointer ||
              to_pointer;
     }
+    if (null_of_small_sum(inputs, before, result)) return true;
     return to_pointer && (from_pointer || (!value && inputs[main].size == 8));
   }
 

@@ -108,6 +108,7 @@ struct Transformation {
   /// pointer and an offset, a tag, a scaled index, the input that a select took. False: a value of its own
   /// was computed here.
   bool carries = false;
+  bool index = false;     ///< the main input is an index, beside a good pointer
   bool followed = false;  ///< there are pieces whose parent this is
 };
 
