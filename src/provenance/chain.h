@@ -67,6 +67,9 @@ class Chain {
                                  std::uint64_t value);
   void resolve_origin(WriterHit& writer, ResolvedSource& resolved, const Slot& slot);
   void no_writer(const LastWriter& found);
+  /// Adds the system call that unmapped what the crash touched, if there was one.
+  void explain_unmapped();
+  [[nodiscard]] bool stack_is_full() const;
   /// The chain begins in what a program that stopped itself had in hand.
   void begin_at_abort(report::Suspect& out);
   void begin_at_release(const AbortScene& scene, report::Suspect& out);

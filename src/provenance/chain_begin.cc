@@ -89,6 +89,15 @@ Status Chain::find_first_link() {
                        to_hex(*suspect->value)));
       return {};
     }
+  } else if (scene_.fault && stack_is_full()) {
+    out.value = scene_.moment.registers.sp().value;
+    out.description = "the stack pointer";
+    out.how_chosen = "the access lies just below the end of the thread's stack";
+    out.confidence = report::Confidence::proved;
+    report_.suspect = out;
+    report_.hops.push_back(crash_hop(*image_, scene_, reporting_, nullptr, nullptr, style_));
+    stop(report::StopReason::origin_found, "the stack is used up");
+    return {};
   } else if (scene_.fault && scene_.return_slot) {
     out.value = scene_.return_slot->value;
     out.description = "the address that was returned to";
@@ -147,6 +156,25 @@ Status Chain::find_first_link() {
   report_.hops.push_back(crash_hop(*image_, scene_, reporting_, &link_->slot,
                                    &link_->place.location, style_));
   return {};
+}
+
+/// The access was made through the stack pointer or near it, where no stack is any more.
+bool Chain::stack_is_full() const {
+  constexpr std::uint64_t kNear = 1 << 16;
+  const std::uint64_t sp = scene_.moment.registers.sp().value;
+  const std::uint64_t fault = scene_.fault->address.value;
+  const bool near = fault - sp < kNear || sp - fault < kNear;
+  constexpr std::size_t kDeep = 64;
+  return near && !scene_.fault->execute && scene_.moment.frames.size() >= kDeep &&
+         image_->mapping_of(Address{fault}) == nullptr;
+}
+
+void Chain::explain_unmapped() {
+  if (!scene_.fault || report_.hops.empty() || scene_.fault->address.value < 4096) return;
+  auto found = find_unmapping(replay_, *image_, scene_.fault->address, remaining(), report_.stats);
+  if (!found.ok() || !*found) return;
+  report_.hops.push_back(unmapping_hop(*image_, **found, scene_.fault->address));
+  stop(report::StopReason::origin_found, "the memory had been unmapped");
 }
 
 void Chain::begin_at_abort(report::Suspect& out) {

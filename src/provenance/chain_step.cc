@@ -201,6 +201,19 @@ void Chain::end_at_kernel(const WriterHit& writer, const ResolvedSource& resolve
     report_.hops.push_back(std::move(hop));
     return stop(report::StopReason::initial_image, "the program was started with it");
   }
+  const replay::Mapping* mapping = image_->mapping_of(link.slot.address);
+  if (kernel.remapped && syscall_name(kernel.syscall) == "mmap" && mapping != nullptr &&
+      mapping->kind == replay::MappingKind::file && !mapping->path.empty()) {
+    hop.syscall->path = mapping->path;
+    hop.syscall->file_offset =
+        mapping->file_offset + static_cast<std::uint64_t>(link.slot.address - mapping->range.start);
+    hop.syscall->descriptor = static_cast<std::int32_t>(kernel.arguments[4]);
+    hop.source.emplace();
+    hop.source->kind = report::SourceKind::file;
+    hop.source->description = mapping->path;
+    hop.summary = fmt::format("{} holds {} of {}, mapped by {}", name, to_hex(link.slot.value),
+                              mapping->path, hop.syscall->name);
+  }
   report_.hops.push_back(std::move(hop));
   stop(kernel.remapped ? report::StopReason::mapping_created : report::StopReason::kernel_input,
        report_.hops.back().syscall->name);
@@ -234,6 +247,25 @@ bool Chain::step() {
   WriterHit& writer = *found->writer;
   ResolvedSource resolved{writer.source, writer.source_place};
   const bool stale = found->older_than_owner.value_or(false);
+
+  // A slot of no living frame of the reader, written as a part of a frame: that one has ended since.
+  const report::RegionKind read_region = link.place.location.region;
+  const bool outlived =
+      !writer.hit.kernel && writer.location.region == report::RegionKind::stack &&
+      writer.location.owner && !link.place.activation &&
+      (read_region == report::RegionKind::stack || read_region == report::RegionKind::mapping) &&
+      (!link.place.location.owner || link.place.location.owner->function.empty());
+  if (outlived) {
+    add_writer(writer, resolved);
+    report::Hop& hop = report_.hops.back();
+    report::LifeEvent died;
+    died.description = fmt::format("the frame of {} had ended when the slot was read",
+                                   hop.location->owner->function);
+    hop.location->owner->life.died = std::move(died);
+    hop.location->owner->life.alive_at_write = true;
+    stop(report::StopReason::origin_found, "the slot is in a stack frame that had ended");
+    return false;
+  }
 
   // The compiler knows every variable of the owner's frame, and none of them is at the slot: whoever read
   // it came through a pointer into a frame that has ended, whose place another one has taken.

@@ -134,6 +134,7 @@ Result<report::Report> Chain::run() {
   report_.program.pid = candidate_.process;
   CULPRIT_TRY(find_first_link());
   follow();
+  explain_unmapped();
   begin_phase({});
   report::number_hops(report_.hops);
   for (const binary::CodeLocation* code : {&scene_.moment.frames.front().code}) {

@@ -326,6 +326,24 @@ report::Hop block_hop(const ProcessImage& image, const replay::HeapBlock& block,
   return hop;
 }
 
+report::Hop unmapping_hop(const ProcessImage& image, const Unmapping& unmapping, Address address) {
+  report::Hop hop;
+  hop.kind = report::HopKind::remap;
+  hop.position = report_position(image, unmapping.moment.position, nullptr);
+  hop.backtrace = report_frames(image, unmapping.moment.frames);
+  hop.writer = program_code(image, hop.backtrace);
+  hop.syscall = report_syscall(unmapping.syscall);
+  hop.location.emplace();
+  hop.location->address = address;
+  hop.location->size = 1;
+  hop.location->region = report::RegionKind::unmapped;
+  hop.confidence = report::Confidence::proved;
+  hop.summary = fmt::format("{} took the memory at {} away ({})", display(hop.writer), to_hex(address),
+                            hop.syscall->name);
+  hop.note = "the newest change of the mapping before the crash; nothing was mapped there after it";
+  return hop;
+}
+
 report::Hop stale_block_hop(const ProcessImage& image, const Slot& slot, const SourcePlace& place,
                             const LastWriter& found, const report::Hop& reader) {
   report::Hop hop;

@@ -9,6 +9,7 @@
 #include "provenance/crash_scene.h"
 #include "provenance/last_writer.h"
 #include "provenance/process_image.h"
+#include "provenance/unmapping.h"
 #include "provenance/revisit.h"
 #include "report/model.h"
 
@@ -39,6 +40,10 @@ namespace culprit::provenance {
 /// The release (`released`) or the allocation of a heap block, as a hop. `about` is a place in it.
 [[nodiscard]] report::Hop block_hop(const ProcessImage& image, const replay::HeapBlock& block,
                                     bool released, const report::Location& about);
+
+/// The system call that took memory away, as a hop. `address` was in it.
+[[nodiscard]] report::Hop unmapping_hop(const ProcessImage& image, const Unmapping& unmapping,
+                                        Address address);
 
 /// A heap block that was not written, at `slot`, since it was allocated.
 [[nodiscard]] report::Hop stale_block_hop(const ProcessImage& image, const Slot& slot,

@@ -353,7 +353,7 @@ class TextWriter {
     if (l.owner) {
       const Owner& o = *l.owner;
       std::string name = clean(o.variable);
-      if (!o.member.empty()) name += (name.empty() ? "" : ".") + clean(o.member);
+      if (!o.member.empty()) name += (name.empty() || o.member[0] == '[' ? "" : ".") + clean(o.member);
       if (name.empty() && o.object_size) {
         name =
             fmt::format("offset {} of a block of {} bytes", o.offset.value_or(0), *o.object_size);

@@ -84,7 +84,9 @@ bool dangling_stack_pointer(Report& report) {
     return false;
   }
   Verdict& v = report.verdict;
-  v.bug_class = BugClass::use_after_return;
+  const bool other_thread = origin->position.thread.value != 0 && !report.hops.empty() &&
+                            origin->position.thread != report.hops.front().position.thread;
+  v.bug_class = other_thread ? BugClass::dead_thread_stack : BugClass::use_after_return;
   v.explanation = fmt::format(
       "The bytes that were read belong to no variable of a living frame: they were written by {} into "
       "its own frame, which had ended. The pointer that led there outlived the local that it pointed "
@@ -205,8 +207,6 @@ bool out_of_bounds(Report& report) {
     case report::RegionKind::runtime_stack: v.bug_class = BugClass::stack_buffer_overflow; break;
     default: v.bug_class = BugClass::global_overflow; break;
   }
-  // Exactly the element behind the last one, and more than a byte of a text that ran on.
-  if (!below && stored.start == range.end() && stored.size >= 4) v.bug_class = BugClass::off_by_one;
   const std::string name = owner.variable.empty()
                                ? fmt::format("the block of {} bytes at {}", range.size, to_hex(range.start))
                                : fmt::format("{} ({} bytes)", owner.variable, range.size);
@@ -239,6 +239,50 @@ bool freed_what_is_no_block(Report& report) {
     v.cause = site_of_writer(origin->writer);
   } else if (!report.hops.empty()) {
     v.cause = site_of_writer(report.hops.front().writer);
+  }
+  return true;
+}
+
+bool unmapped(Report& report) {
+  const Hop* change = last_writer(report);
+  if (change == nullptr || change->kind != HopKind::remap || !change->location ||
+      change->location->region != report::RegionKind::unmapped) {
+    return false;
+  }
+  Verdict& v = report.verdict;
+  v.bug_class = BugClass::use_after_unmap;
+  v.explanation = fmt::format("{} took the memory away; a pointer to it was still used.",
+                              change->summary);
+  v.evidence = {0, change->index};
+  v.confidence = weakest(report, v.evidence);
+  v.cause = site_of_writer(change->writer);
+  return true;
+}
+
+bool stack_exhausted(Report& report) {
+  if (!report.suspect || report.suspect->description != "the stack pointer") return false;
+  Verdict& v = report.verdict;
+  v.bug_class = BugClass::stack_exhaustion;
+  // The function that is there most often is the one that recurses.
+  const report::Frame* recursive = nullptr;
+  std::size_t most = 0;
+  for (const report::Frame& f : report.crash.frames) {
+    const auto times = static_cast<std::size_t>(
+        std::count_if(report.crash.frames.begin(), report.crash.frames.end(),
+                      [&](const report::Frame& other) { return other.function == f.function; }));
+    if (times > most) {
+      most = times;
+      recursive = &f;
+    }
+  }
+  v.explanation = fmt::format("The stack is used up: {} of its innermost {} frames are {}.", most,
+                              report.crash.frames.size(),
+                              recursive != nullptr ? recursive->function : "unknown");
+  v.evidence = {0};
+  v.confidence = Confidence::proved;
+  if (recursive != nullptr) {
+    v.cause = report::CauseSite{recursive->function, recursive->file, recursive->line, {}, {},
+                                recursive->module};
   }
   return true;
 }

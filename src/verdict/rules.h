@@ -19,6 +19,10 @@ bool released_before(report::Report& report);
 bool out_of_bounds(report::Report& report);
 /// The pointer that was to be freed is no block.
 bool freed_what_is_no_block(report::Report& report);
+/// Memory that was unmapped while a pointer to it was in use.
+bool unmapped(report::Report& report);
+/// The thread's stack is used up.
+bool stack_exhausted(report::Report& report);
 /// The stack protector's canary was overwritten, by a store whose own object is not known.
 bool smashed_stack(report::Report& report);
 

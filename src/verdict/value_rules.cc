@@ -186,6 +186,7 @@ bool confused_types(Report& report) {
   const Hop* number = nullptr;
   for (const Hop& hop : report.hops) {
     if (!hop.main_line || hop.kind != HopKind::store || !hop.location || !hop.location->owner) continue;
+    if (hop.location->region == report::RegionKind::stack || hop.bytes) continue;
     const report::Owner& owner = *hop.location->owner;
     if (is_plain_number(owner.member.empty() ? owner.type : owner.member_type)) {
       number = &hop;
@@ -208,7 +209,9 @@ bool confused_types(Report& report) {
 
 bool from_kernel(Report& report) {
   const Hop* origin = last_writer(report);
-  if (origin == nullptr || origin->kind != HopKind::kernel_write) return false;
+  const bool file = origin != nullptr && origin->kind == HopKind::remap && origin->source &&
+                    origin->source->kind == report::SourceKind::file;
+  if (origin == nullptr || (origin->kind != HopKind::kernel_write && !file)) return false;
   Verdict& v = report.verdict;
   v.bug_class = BugClass::bad_input;
   v.explanation = fmt::format("The value came from outside the program: {}.", origin->summary);
