@@ -52,11 +52,19 @@ void LandingCounter::start(const LandingSet& landings, std::size_t first_registe
   }
 }
 
-bool LandingCounter::arm(pid_t tid) const {
+bool LandingCounter::arm(pid_t tid) {
+  Task& task = tasks_[tid];
   std::uint64_t control = 0;
   // Gone: the resume will tell rr.
   if (!peek_user(tid, debug_register(7), &control)) return true;
-  if ((control & control_) == control_) return true;
+  if (task.armed && (control & control_) == control_) return true;
+  if (!task.armed) {
+    // A new task shows the DR7 of its parent, without having its breakpoints (Linux's copy_thread()
+    // leaves thread.ptrace_dr7 as it was copied).
+    if (!poke_user(tid, debug_register(7), 0)) return false;
+    control = 0;
+    task.armed = true;
+  }
   for (std::size_t i = 0; i < landings_.size(); ++i) {
     if (!poke_user(tid, debug_register(first_register_ + i), landings_[i])) return false;
   }

@@ -34,7 +34,7 @@ class LandingCounter {
 
   /// Sets the debug registers of a stopped task if they are not (exec and rr itself clear them).
   /// False: the kernel refuses.
-  bool arm(pid_t tid) const;
+  bool arm(pid_t tid);
   /// DR7's bits of the landings.
   std::uint64_t control_bits() const { return control_; }
   /// DR6's bits of the landings.
@@ -58,6 +58,7 @@ class LandingCounter {
 
  private:
   struct Task {
+    bool armed = false;  ///< at least once
     std::uint64_t ticks = 0;
     std::uint64_t last_hit = 0;  ///< address of the last hit
     std::uint64_t shown_at = 0;  ///< a counted execution that will fault again; 0: none

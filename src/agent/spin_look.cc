@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include <algorithm>
 #include <unordered_map>
@@ -22,9 +23,18 @@ namespace culprit::agent {
 namespace {
 
 constexpr std::size_t most_steps = 3000;
+constexpr std::size_t most_steps_if_thorough = 100'000;
+constexpr std::int64_t most_time_ns = 1'500'000'000;
 
-/// A loop is one whose instructions were seen so often.
+std::int64_t now() {
+  timespec t{};
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<std::int64_t>(t.tv_sec) * 1'000'000'000 + t.tv_nsec;
+}
+
+/// A loop is one whose instructions were seen so often; long ones are seen twice at best.
 constexpr std::uint32_t fewest_visits = 3;
+constexpr std::uint32_t fewest_visits_if_thorough = 2;
 
 struct Instruction {
   bool stop = false;    ///< must not be stepped over, and is no landing
@@ -91,10 +101,13 @@ bool same(user_regs_struct a, user_regs_struct b) {
 
 }  // namespace
 
-SpinLook look_at_spin(pid_t tid, long request, HeldSignals& held) {
+SpinLook look_at_spin(pid_t tid, bool thorough, HeldSignals& held) {
   SpinLook out;
   std::unordered_map<std::uint64_t, Seen> seen;
-  for (std::size_t step = 0; step < most_steps; ++step) {
+  const std::size_t limit = thorough ? most_steps_if_thorough : most_steps;
+  const std::int64_t start = now();
+  for (std::size_t step = 0; step < limit; ++step) {
+    if (step % 256 == 0 && now() - start > most_time_ns) break;
     user_regs_struct registers;
     if (raw_ptrace(PTRACE_GETREGS, tid, 0, reinterpret_cast<std::uintptr_t>(&registers)) < 0) break;
     if (step == 0) out.address = registers.rip;
@@ -138,13 +151,12 @@ SpinLook look_at_spin(pid_t tid, long request, HeldSignals& held) {
     queue_status(tid, status);
     break;
   }
-  (void)request;
   if (out.resumed) return out;
 
   const Seen* best = nullptr;
   bool waits = false;
   for (const auto& [address, here] : seen) {
-    if (here.visits < fewest_visits) continue;
+    if (here.visits < (thorough ? fewest_visits_if_thorough : fewest_visits)) continue;
     waits |= here.instruction.pause || here.instruction.locked || here.recurred;
     if (!here.instruction.usable) continue;
     // The outermost frame of the loop first: what it calls may be called by others. Then a pause,

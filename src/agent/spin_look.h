@@ -23,9 +23,9 @@ struct SpinLook {
   bool resumed = false;       ///< another stop was met and is queued for rr: do not resume the task
 };
 
-/// Single-steps the stopped task for some thousand instructions at most (about 0.1 s), not over a
-/// system call. Signals that arrive meanwhile are held. `request` is rr's resume request.
-SpinLook look_at_spin(pid_t tid, long request, HeldSignals& held);
+/// Single-steps the stopped task for some thousand instructions (about 0.1 s; `thorough`: 1.5 s at
+/// most), not over a system call. Signals that arrive meanwhile are held.
+SpinLook look_at_spin(pid_t tid, bool thorough, HeldSignals& held);
 
 /// Reports where `address` lies in the task's address space ("spin" line of report.h).
 void report_place(pid_t tid, std::uint64_t address);

@@ -15,6 +15,7 @@
 #include "agent/landing_counter.h"
 #include "agent/report.h"
 #include "agent/spin_look.h"
+#include "agent/test_unsound.h"
 #include "agent/watchdog.h"
 
 namespace culprit::agent {
@@ -127,6 +128,7 @@ void RecordFilter::note_pending(pid_t tid, Task& task) {
 }
 
 bool RecordFilter::may_land(pid_t tid, const Task& task, int signal) const {
+  if (test_unsound) return true;
   if ((task.pending_thread & bit(signal)) != 0) return true;
   if ((task.pending_process & bit(signal)) == 0) return false;
   user_regs_struct here;
@@ -291,7 +293,7 @@ void RecordFilter::look_at_loop(pid_t tid, Task& task) {
   const bool urgent = watch_last_look(tid);
   task.pending_thread = 0;
   task.pending_process = 0;
-  const SpinLook look = look_at_spin(tid, task.last.request, task.held);
+  const SpinLook look = look_at_spin(tid, urgent, task.held);
   report_place(tid, look.address);
   if (learns_ && look.landing != 0 && !landing_counter().landings().contains(look.landing) &&
       (look.kind == SpinLook::Kind::waits || urgent)) {

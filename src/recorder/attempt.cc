@@ -117,7 +117,9 @@ Result<Attempt> run_attempt(const RecordOptions& options, const RrProgram& rr, E
                             const fs::path& trace, int stdin_fd, const TicksSettings& ticks,
                             Progress& progress) {
   ProcessOptions child;
-  child.argv = {rr.path, "record"};
+  child.argv = {rr.path};
+  child.argv.insert(child.argv.end(), options.rr_options.begin(), options.rr_options.end());
+  child.argv.emplace_back("record");
   // No syscall buffer: with software ticks a replay would diverge, and the passes name moments by the
   // system calls that they see, which buffered ones are not.
   child.argv.emplace_back("-n");

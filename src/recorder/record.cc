@@ -339,7 +339,7 @@ Result<RecordOutcome> record(const RecordOptions& options, Progress& progress) {
   progress.phase("checking the replay");
   const auto kept = " (the trace is in " + outcome.trace.string() + ")";
   const auto check = verify_trace(rr, engine, outcome.trace, outcome.out, outcome.err,
-                                  options.output_limit, options.verify_deadline);
+                                  options.output_limit, options.verify_deadline, options.rr_options);
   progress.pause();
   if (!check.ok()) {
     const ErrorCode code = check.error().code == ErrorCode::interrupted ? ErrorCode::interrupted

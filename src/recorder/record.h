@@ -46,6 +46,8 @@ struct RecordOptions {
   std::vector<std::string> crash_texts = default_crash_texts();
   std::optional<Engine> engine;               ///< nothing: the best that the machine has
   bool verify = true;                         ///< replay the trace once
+  /// Options of rr itself, before its subcommand, for the recording and its verification.
+  std::vector<std::string> rr_options;
   std::chrono::milliseconds verify_deadline{120'000};
   /// The program's output is copied here as it runs: its stdout to `out_fd`, stderr to `err_fd`;
   /// -1: not shown.
@@ -118,6 +120,7 @@ struct ReplayCheck {
                                                const std::filesystem::path& trace,
                                                const CapturedOutput& out, const CapturedOutput& err,
                                                std::size_t output_limit,
-                                               std::chrono::milliseconds deadline);
+                                               std::chrono::milliseconds deadline,
+                                               const std::vector<std::string>& rr_options = {});
 
 }  // namespace culprit::recorder
