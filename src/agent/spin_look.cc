@@ -24,7 +24,7 @@ namespace {
 
 constexpr std::size_t most_steps = 3000;
 constexpr std::size_t most_steps_if_thorough = 100'000;
-constexpr std::int64_t most_time_ns = 1'500'000'000;
+constexpr std::int64_t most_time_ns = 1'300'000'000;
 
 std::int64_t now() {
   timespec t{};

@@ -23,7 +23,7 @@ struct SpinLook {
   bool resumed = false;       ///< another stop was met and is queued for rr: do not resume the task
 };
 
-/// Single-steps the stopped task for some thousand instructions (about 0.1 s; `thorough`: 1.5 s at
+/// Single-steps the stopped task for some thousand instructions (about 0.1 s; `thorough`: 1.3 s at
 /// most), not over a system call. Signals that arrive meanwhile are held.
 SpinLook look_at_spin(pid_t tid, bool thorough, HeldSignals& held);
 

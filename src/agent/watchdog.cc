@@ -172,7 +172,7 @@ void examine(RunningSlot& slot, Stretch& stretch, std::int64_t time) {
   if (looks < last_look) {
     ask_for_look(last_look);
     stretch.last_asked = time;
-  } else if (time - stretch.last_asked > 1000 * millisecond) {
+  } else if (time - stretch.last_asked > 1900 * millisecond) {
     refuse_for(slot, tid, held_over ? Refusal::hold : Refusal::starve);
   }
 }

@@ -5,8 +5,8 @@
 // what the tracer's thread publishes here a few times a second and costs the recording nothing.
 //
 // Only the tracer's thread may look into a task, so the watchdog stops the task with a time-slice signal;
-// watch_take_look() tells the tracer that it was meant so. If the tracer does not get to it within a
-// second, the watchdog refuses by itself.
+// watch_take_look() tells the tracer that it was meant so. If the tracer does not get to it within two
+// seconds, the watchdog refuses by itself.
 #pragma once
 
 #include <sys/types.h>
