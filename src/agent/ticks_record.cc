@@ -293,7 +293,7 @@ void RecordFilter::look_at_loop(pid_t tid, Task& task) {
   const bool urgent = watch_last_look(tid);
   task.pending_thread = 0;
   task.pending_process = 0;
-  const SpinLook look = look_at_spin(tid, urgent, task.held);
+  const SpinLook look = look_at_spin(tid, urgent && learns_, task.held);
   report_place(tid, look.address);
   if (learns_ && look.landing != 0 && !landing_counter().landings().contains(look.landing) &&
       (look.kind == SpinLook::Kind::waits || urgent)) {

@@ -178,10 +178,14 @@ std::string describe_place(const RecordOptions& options, const Refused& refused)
 }
 
 Error cannot_record(const RecordOptions& options, const Attempt& attempt, Engine engine,
-                    const fs::path& trace) {
+                    const fs::path& trace, bool repeatable) {
   std::string why;
   if (attempt.refused) {
     why = attempt.refused->why + describe_place(options, *attempt.refused);
+    if (!repeatable && attempt.refused->kind != RefusalKind::other) {
+      why += "; a second run could learn to record this, but the program's input cannot be repeated: "
+             "give it a file or /dev/null";
+    }
   } else {
     why = explain_rr_failure(attempt.err.text);
     const Result<std::uint64_t> space = free_space(trace);
@@ -293,7 +297,8 @@ Result<RecordOutcome> record(const RecordOptions& options, Progress& progress) {
         --made;
         continue;
       }
-      const Error error = cannot_record(options, attempt, engine, directory.path());
+      const Error error =
+          cannot_record(options, attempt, engine, directory.path(), input.repeatable());
       directory.give_up();
       return error;
     }

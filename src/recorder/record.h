@@ -56,7 +56,7 @@ struct RecordOptions {
   std::size_t output_limit = std::size_t{16} << 20;  ///< bytes of each stream that are kept
   /// Software ticks: see agent/config.h.
   std::chrono::milliseconds hold_limit{3000};
-  std::chrono::milliseconds starve_limit{5000};
+  std::chrono::milliseconds starve_limit{4000};
   /// Software ticks: a run that was refused because a thread kept the others from running is made
   /// again so many times, since whether threads meet in a spin is often chance (Go's Gosched loops
   /// while another thread sweeps). All but the last of them wait for at most 2 s.
