@@ -28,8 +28,8 @@ constexpr int time_slice_signal = SIGSTKFLT;
 /// task waits for another one: each costs a stop here, and two of rr's in a replay.
 constexpr std::uint64_t executions_per_slice = 8;
 
-/// So many executions in one recording take some ten seconds and are not a wait.
-constexpr std::uint64_t most_executions = 300'000;
+/// So many executions in one recording take some six seconds and are not a wait.
+constexpr std::uint64_t most_executions = 150'000;
 
 std::uint64_t bit(int signal) {
   return signal >= 1 && signal <= 64 ? std::uint64_t{1} << (signal - 1) : 0;
