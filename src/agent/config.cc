@@ -63,8 +63,7 @@ std::string encode(const AgentConfig& config) {
   if (config.fixed_addresses) out += ";fixed=1";
   for (std::size_t i = 0; i < config.landings.size(); ++i) {
     char digits[16];
-    const auto end =
-        std::to_chars(digits, digits + sizeof digits, config.landings[i], 16).ptr;
+    const auto end = std::to_chars(digits, digits + sizeof digits, config.landings[i], 16).ptr;
     out += i == 0 ? ";landings=" : ",";
     out.append(digits, end);
   }
@@ -97,8 +96,8 @@ std::optional<AgentConfig> decode(std::string_view text) {
       config.mode = value == "record" ? AgentConfig::Mode::record : AgentConfig::Mode::replay;
     } else if (key == "ticks") {
       good = value == "hardware" || value == "software";
-      config.ticks = value == "hardware" ? AgentConfig::Ticks::hardware
-                                         : AgentConfig::Ticks::software;
+      config.ticks =
+          value == "hardware" ? AgentConfig::Ticks::hardware : AgentConfig::Ticks::software;
     } else if (key == "report") {
       good = parse_number(value, config.report_fd);
     } else if (key == "control") {

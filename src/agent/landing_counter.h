@@ -1,17 +1,17 @@
 // Landings: places in user code where an asynchronous event may be put with software ticks.
 //
-// A landing is the address X of an instruction of a loop in which a thread waits for another one (or
-// for a signal) without a system call. The executions of X are counted with a debug register, from
-// the beginning of the recording on and in every task, and the count is what rr reads as the task's
-// ticks. So "ticks" has the one property that rr needs of it: at most one moment of a task has the
-// instruction pointer X and a given count, namely X's n-th execution about to begin. rr stores the
-// count with each event, looks for it in replay, and ends a replay whose counts differ anywhere.
-// docs/design.md, "Landings", has the proof.
+// A landing is the address X of an instruction of a loop in which a thread waits for another one
+// (or for a signal) without a system call. The executions of X are counted with a debug register,
+// from the beginning of the recording on and in every task, and the count is what rr reads as the
+// task's ticks. So "ticks" has the one property that rr needs of it: at most one moment of a task
+// has the instruction pointer X and a given count, namely X's n-th execution about to begin. rr
+// stores the count with each event, looks for it in replay, and ends a replay whose counts differ
+// anywhere. docs/design.md, "Landings", has the proof.
 //
-// An execution is counted once, at the fault before it: the kernel resumes behind that fault with the
-// resume flag set (RF, Intel SDM vol. 3, 18.3.1.1), also after page faults and interrupts. Where rr is
-// shown a stop at X the flag is lost, and the same execution faults again; that second fault is
-// recognised and not counted (LandingCounter::Task::shown_at).
+// An execution is counted once, at the fault before it: the kernel resumes behind that fault with
+// the resume flag set (RF, Intel SDM vol. 3, 18.3.1.1), also after page faults and interrupts.
+// Where rr is shown a stop at X the flag is lost, and the same execution faults again; that second
+// fault is recognised and not counted (LandingCounter::Task::shown_at).
 #pragma once
 
 #include <sys/types.h>

@@ -44,8 +44,7 @@ bool parse_landings(std::string_view text, LandingSet* out) {
     const std::size_t newline = text.find('\n');
     const std::string_view line = text.substr(0, newline);
     std::uint64_t address = 0;
-    const auto [end, error] =
-        std::from_chars(line.data(), line.data() + line.size(), address, 16);
+    const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), address, 16);
     if (newline == std::string_view::npos || error != std::errc() ||
         end != line.data() + line.size() || !out->add(address)) {
       *out = LandingSet();

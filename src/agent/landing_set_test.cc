@@ -34,10 +34,10 @@ TEST(LandingSet, SurvivesItsFile) {
 
 TEST(LandingSet, RefusesOtherFiles) {
   LandingSet out;
-  for (const char* text : {"", "v1", "v2\n401136\n", "v1\n401136", "v1\n0x401136\n", "v1\n\n",
-                           "v1\n401136 \n", "v1\n401136\n401136\n", "v1\n0\n", "v1\n-1\n",
-                           "v1\nffffffffffffffff\n", "v1\n10000000000000000\n",
-                           "v1\n1\n2\n3\n4\n5\n"}) {
+  for (const char* text :
+       {"", "v1", "v2\n401136\n", "v1\n401136", "v1\n0x401136\n", "v1\n\n", "v1\n401136 \n",
+        "v1\n401136\n401136\n", "v1\n0\n", "v1\n-1\n", "v1\nffffffffffffffff\n",
+        "v1\n10000000000000000\n", "v1\n1\n2\n3\n4\n5\n"}) {
     EXPECT_FALSE(parse_landings(text, &out)) << text;
     EXPECT_TRUE(out.empty()) << text;
   }

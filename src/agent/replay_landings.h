@@ -1,5 +1,5 @@
-// Replaying a trace that has landings: counts their executions, so that rr reads the same ticks as it
-// did when it recorded.
+// Replaying a trace that has landings: counts their executions, so that rr reads the same ticks as
+// it did when it recorded.
 #pragma once
 
 #include <sys/types.h>

@@ -6,9 +6,9 @@
 //   landing <address>
 //   stats held=<n> released=<n> dropped=<n> interrupts=<n> killed=<n> landed=<n>
 //
-// The last "stats" line counts. After "refused" rr is gone; the kinds are those of Refusal. "spin" comes
-// before it and says where the thread was (hexadecimal; "-" for no file). "landing" comes before
-// "refused learn": the address to count in the next recording.
+// The last "stats" line counts. After "refused" rr is gone; the kinds are those of Refusal. "spin"
+// comes before it and says where the thread was (hexadecimal; "-" for no file). "landing" comes
+// before "refused learn": the address to count in the next recording.
 #pragma once
 
 #include <atomic>
@@ -41,8 +41,8 @@ enum class Refusal : unsigned char {
   other,
 };
 
-/// Ends the recording: reports `why`, kills the tasks (`kill_tasks` does what it can; the kernel does
-/// the rest, since rr sets PTRACE_O_EXITKILL) and this process. Callable from any thread.
+/// Ends the recording: reports `why`, kills the tasks (`kill_tasks` does what it can; the kernel
+/// does the rest, since rr sets PTRACE_O_EXITKILL) and this process. Callable from any thread.
 [[noreturn]] void refuse(Refusal kind, std::string_view why, void (*kill_tasks)());
 
 }  // namespace culprit::agent

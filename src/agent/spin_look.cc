@@ -37,8 +37,8 @@ constexpr std::uint32_t fewest_visits = 3;
 constexpr std::uint32_t fewest_visits_if_thorough = 2;
 
 struct Instruction {
-  bool stop = false;    ///< must not be stepped over, and is no landing
-  bool usable = true;   ///< may be a landing
+  bool stop = false;   ///< must not be stepped over, and is no landing
+  bool usable = true;  ///< may be a landing
   bool pause = false;
   bool locked = false;
 };

@@ -1,7 +1,8 @@
-// A look at a task that has computed for long without a system call: does it wait in a loop, and which
-// instruction of the loop would do as a landing (landing_counter.h)?
+// A look at a task that has computed for long without a system call: does it wait in a loop, and
+// which instruction of the loop would do as a landing (landing_counter.h)?
 //
-// Nothing here bears on soundness: a bad choice makes the next recording slow or useless, not wrong.
+// Nothing here bears on soundness: a bad choice makes the next recording slow or useless, not
+// wrong.
 #pragma once
 
 #include <sys/types.h>
@@ -14,8 +15,8 @@ namespace culprit::agent {
 
 struct SpinLook {
   enum class Kind : unsigned char {
-    unclear,   ///< no loop was seen, or one that may as well compute
-    waits,     ///< the loop has a pause or a locked instruction, or changes nothing
+    unclear,  ///< no loop was seen, or one that may as well compute
+    waits,    ///< the loop has a pause or a locked instruction, or changes nothing
   };
   Kind kind = Kind::unclear;
   std::uint64_t address = 0;  ///< where the task was at the beginning

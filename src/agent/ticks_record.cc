@@ -24,8 +24,8 @@ namespace {
 /// rr's time-slice signal (PerfCounters::TIME_SLICE_SIGNAL, SIGSTKFLT in all versions to date).
 constexpr int time_slice_signal = SIGSTKFLT;
 
-/// A time slice ends at a landing's so many-th execution since the task's last event. Few, since the
-/// task waits for another one: each costs a stop here, and two of rr's in a replay.
+/// A time slice ends at a landing's so many-th execution since the task's last event. Few, since
+/// the task waits for another one: each costs a stop here, and two of rr's in a replay.
 constexpr std::uint64_t executions_per_slice = 8;
 
 /// So many executions in one recording take some six seconds and are not a wait.
@@ -177,8 +177,8 @@ bool RecordFilter::on_stop(pid_t tid, int status) {
       }
     }
     task.exiting = true;
-  } else if (event == 0 && ((signal == SIGTRAP && on_landing(tid, task)) ||
-                            on_signal(tid, task, signal))) {
+  } else if (event == 0 &&
+             ((signal == SIGTRAP && on_landing(tid, task)) || on_signal(tid, task, signal))) {
     return true;
   }
   task.running = false;
@@ -254,10 +254,11 @@ bool RecordFilter::on_landing(pid_t tid, Task& task) {
   if (hit == LandingCounter::Hit::counted) {
     if (++landing_executions_ > most_executions) {
       char why[256];
-      snprintf(why, sizeof why,
-               "a thread (%d) waits in a loop that is also executed for other purposes, too often to "
-               "be counted",
-               tid);
+      snprintf(
+          why, sizeof why,
+          "a thread (%d) waits in a loop that is also executed for other purposes, too often to "
+          "be counted",
+          tid);
       refuse(Refusal::hot, why, kill_known_tasks);
     }
     if (!task.held.empty() || landing_counter().ticks(tid) >= executions_per_slice) {
@@ -337,10 +338,10 @@ void RecordFilter::release(pid_t tid, Task& task) {
     carrier.si_value.sival_ptr = reinterpret_cast<void*>(sent.cookie);
     // What was sent to the process must not vanish with a thread that is about to exit.
     const bool to_process = leaving && info.si_code != SI_TKILL;
-    const long error =
-        to_process ? kernel_call(SYS_rt_sigqueueinfo, task.group, info.si_signo, to_register(&carrier))
-                   : kernel_call(SYS_rt_tgsigqueueinfo, task.group, tid, info.si_signo,
-                                 to_register(&carrier));
+    const long error = to_process ? kernel_call(SYS_rt_sigqueueinfo, task.group, info.si_signo,
+                                                to_register(&carrier))
+                                  : kernel_call(SYS_rt_tgsigqueueinfo, task.group, tid,
+                                                info.si_signo, to_register(&carrier));
     if (error == -EAGAIN && info.si_signo >= SIGRTMIN) {
       refuse(Refusal::other, "the kernel's queue of real-time signals is full", kill_known_tasks);
     }

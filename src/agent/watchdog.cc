@@ -121,10 +121,11 @@ constexpr unsigned last_look = 2;
              name, tid, static_cast<long long>((time - held_since) / millisecond));
   } else {
     const std::int64_t since = slot.since.load(std::memory_order_relaxed);
-    snprintf(why, sizeof why,
-             "thread %d computes or spins for more than %lld ms without system calls while thread %d "
-             "could run; without hardware counters threads are switched at system calls only",
-             tid, static_cast<long long>((time - since) / millisecond), find_runnable_other(tid));
+    snprintf(
+        why, sizeof why,
+        "thread %d computes or spins for more than %lld ms without system calls while thread %d "
+        "could run; without hardware counters threads are switched at system calls only",
+        tid, static_cast<long long>((time - since) / millisecond), find_runnable_other(tid));
   }
   refuse(kind, why, kill_known_tasks);
 }
@@ -261,7 +262,8 @@ void watch_add_task(pid_t tid) {
     if (there == tid) return;
     if (there == 0 && free == count) free = i;
   }
-  if (free >= max_tasks) refuse(Refusal::other, "more than 8192 threads at a time", kill_known_tasks);
+  if (free >= max_tasks)
+    refuse(Refusal::other, "more than 8192 threads at a time", kill_known_tasks);
   g_tasks[free].store(tid, std::memory_order_relaxed);
   if (free == count) g_task_count.store(count + 1, std::memory_order_release);
 }

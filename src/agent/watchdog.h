@@ -4,9 +4,9 @@
 // may spin until another one does something, or compute while a signal waits. The thread looks at
 // what the tracer's thread publishes here a few times a second and costs the recording nothing.
 //
-// Only the tracer's thread may look into a task, so the watchdog stops the task with a time-slice signal;
-// watch_take_look() tells the tracer that it was meant so. If the tracer does not get to it within two
-// seconds, the watchdog refuses by itself.
+// Only the tracer's thread may look into a task, so the watchdog stops the task with a time-slice
+// signal; watch_take_look() tells the tracer that it was meant so. If the tracer does not get to it
+// within two seconds, the watchdog refuses by itself.
 #pragma once
 
 #include <sys/types.h>
@@ -17,8 +17,8 @@
 
 namespace culprit::agent {
 
-/// Limits in milliseconds of wall time. A quarter of it must also be CPU time of the task, so that a
-/// busy machine is not mistaken for a spinning task.
+/// Limits in milliseconds of wall time. A quarter of it must also be CPU time of the task, so that
+/// a busy machine is not mistaken for a spinning task.
 struct WatchdogLimits {
   std::uint32_t hold_ms = 3000;
   std::uint32_t starve_ms = 5000;

@@ -7,8 +7,8 @@
 
 namespace culprit::cli {
 
-/// "wait_for, lock.c:12" or as much of it as the file's symbols and debug information tell; empty if
-/// they tell nothing. Reads the file as it is now.
+/// "wait_for, lock.c:12" or as much of it as the file's symbols and debug information tell; empty
+/// if they tell nothing. Reads the file as it is now.
 std::string name_code_place(const recorder::CodePlace& place);
 
 }  // namespace culprit::cli

@@ -18,9 +18,9 @@ enum class RefusalKind : std::uint8_t { hold, starve, learn, hot, other };
 /// A refused recording.
 struct Refused {
   RefusalKind kind = RefusalKind::other;
-  std::string why;                      ///< one line for the user
-  std::optional<std::uint64_t> landing; ///< learn: the address to count in the next run
-  std::optional<CodePlace> place;       ///< where the thread was
+  std::string why;                       ///< one line for the user
+  std::optional<std::uint64_t> landing;  ///< learn: the address to count in the next run
+  std::optional<CodePlace> place;        ///< where the thread was
 };
 
 /// What the agent is told for one run.
@@ -33,8 +33,8 @@ struct TicksSettings {
 };
 
 /// The sequence of runs that a program which spins needs: one in which a loop is noticed; one with
-/// fixed addresses, in which a landing is learnt (again for each further loop); one with the landings,
-/// which succeeds. Each run of it that is refused ends within a second or so of its spin.
+/// fixed addresses, in which a landing is learnt (again for each further loop); one with the
+/// landings, which succeeds. Each run of it that is refused ends within a second or so of its spin.
 class SoftwarePlan {
  public:
   /// `repeatable`: the program can be run again with the same input.

@@ -30,7 +30,8 @@ TEST(SoftwarePlan, EndsWhenNothingIsLeftToTry) {
   const RecordOptions options;
   SoftwarePlan plan(options, true);
   int runs = 0;
-  while (plan.learn_from(refusal(RefusalKind::learn, 0x555555555000 + 16 * runs)) && runs < 100) ++runs;
+  while (plan.learn_from(refusal(RefusalKind::learn, 0x555555555000 + 16 * runs)) && runs < 100)
+    ++runs;
   EXPECT_EQ(runs, 1 + static_cast<int>(agent::max_landings));
   EXPECT_FALSE(SoftwarePlan(options, false).learn_from(refusal(RefusalKind::learn, 1)));
   EXPECT_EQ(SoftwarePlan(options, false).settings().learn_after.count(), 0)

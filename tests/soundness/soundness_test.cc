@@ -1,8 +1,9 @@
 // Each recording with software ticks replays as it ran, or is refused with a reason in seconds.
 //
 // How a divergence is seen: the programs print a checksum that depends on the order in which their
-// threads and handlers ran (a replay prints from the replayed memory), and where the program is small
-// enough rr itself hashes all memory at each event of the recording and compares in the replay (rr -C).
+// threads and handlers ran (a replay prints from the replayed memory), and where the program is
+// small enough rr itself hashes all memory at each event of the recording and compares in the
+// replay (rr -C).
 #include <stdlib.h>
 
 #include <algorithm>
@@ -39,15 +40,22 @@ struct Program {
 void PrintTo(const Program& program, std::ostream* out) { *out << program.name; }
 
 const std::vector<Program>& table() {
-  static const std::vector<Program> programs = {
-      {"ping_pong", {}, true, true}, {"spin_counting", {}, true, true},
-      {"pause_backoff", {}}, {"spin_locks", {}, true, true},
-      {"spin_barrier", {}, true, true}, {"alarm_in_place", {}, true, true},
-      {"alarm_in_place", {"profile"}, true, true}, {"timers_with_syscalls", {}},
-      {"wait_in_handler", {}, false, true}, {"jump_to_itself", {}, true, true},
-      {"blocked_start_up", {}, true, true}, {"mutex_condvar", {}},
-      {"fork_exec", {}, true, true}, {"string_in_place", {}, true, true, true},
-      {"long_compute", {}}, {"go_gc", {}, false}};
+  static const std::vector<Program> programs = {{"ping_pong", {}, true, true},
+                                                {"spin_counting", {}, true, true},
+                                                {"pause_backoff", {}},
+                                                {"spin_locks", {}, true, true},
+                                                {"spin_barrier", {}, true, true},
+                                                {"alarm_in_place", {}, true, true},
+                                                {"alarm_in_place", {"profile"}, true, true},
+                                                {"timers_with_syscalls", {}},
+                                                {"wait_in_handler", {}, false, true},
+                                                {"jump_to_itself", {}, true, true},
+                                                {"blocked_start_up", {}, true, true},
+                                                {"mutex_condvar", {}},
+                                                {"fork_exec", {}, true, true},
+                                                {"string_in_place", {}, true, true, true},
+                                                {"long_compute", {}},
+                                                {"go_gc", {}, false}};
   return programs;
 }
 
@@ -91,13 +99,13 @@ TEST_P(Programs, ReplayAsTheyRan) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Table, Programs, testing::ValuesIn(table()),
-    [](const testing::TestParamInfo<Program>& parameter) {
-      std::string name = parameter.param.name;
-      for (const std::string& argument : parameter.param.arguments) name += "_" + argument;
-      return name;
-    });
+INSTANTIATE_TEST_SUITE_P(Table, Programs, testing::ValuesIn(table()),
+                         [](const testing::TestParamInfo<Program>& parameter) {
+                           std::string name = parameter.param.name;
+                           for (const std::string& argument : parameter.param.arguments)
+                             name += "_" + argument;
+                           return name;
+                         });
 
 // ---- A trace with landings is a trace like another
 
