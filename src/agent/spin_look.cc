@@ -155,7 +155,9 @@ SpinLook look_at_spin(pid_t tid, bool thorough, HeldSignals& held) {
 
   const Seen* best = nullptr;
   bool waits = false;
-  for (const auto& [address, here] : seen) {
+  for (const auto& entry : seen) {
+    const std::uint64_t address = entry.first;
+    const Seen& here = entry.second;
     if (here.visits < (thorough ? fewest_visits_if_thorough : fewest_visits)) continue;
     waits |= here.instruction.pause || here.instruction.locked || here.recurred;
     if (!here.instruction.usable) continue;
