@@ -206,6 +206,7 @@ TEST_F(Refusals, NameTheLoopWithinSeconds) {
     RecordOptions o = options_for({name, {}, false}, 0);
     o.learn_landings = false;
     o.refusal_retries = 0;
+    o.hold_limit = seconds(1);
     const auto start = Clock::now();
     const auto outcome = RecordingTest::run(o);
     EXPECT_LT(Clock::now() - start, seconds(8)) << name;

@@ -20,7 +20,7 @@ int main(void) {
   sigaction(SIGALRM, &action, NULL);
   for (volatile int i = 0; i < 5; ++i) {
     if (sigsetjmp(out, 1) == 0) {
-      const struct itimerval timer = {{0, 0}, {0, 2000}};
+      const struct itimerval timer = {{0, 0}, {0, 40000}};
       setitimer(ITIMER_REAL, &timer, NULL);
       __asm__ volatile("1: jmp 1b");
     }
