@@ -2,8 +2,6 @@
 
 #include <unistd.h>
 
-#include "agent/landing_counter.h"
-
 #ifndef CULPRIT_VERSION
 #define CULPRIT_VERSION "unversioned"
 #endif
@@ -82,11 +80,6 @@ std::optional<PassPlan> receive_plan(ControlChannel& channel) {
           plan.spec = std::move(*spec);
           spec_seen = true;
           problem = problem_with(plan.spec);
-          if (problem.empty() &&
-              plan.spec.units.size() + landing_counter().landings().size() > wire::kMaxUnits) {
-            problem = "the pass and the landings of this trace need more than the processor's four "
-                      "debug registers";
-          }
         } else {
           problem = "a malformed specification";
         }
