@@ -32,9 +32,19 @@ std::optional<std::string> from_hex(std::string_view text) {
 }
 
 template <typename T>
-bool parse_number(std::string_view text, T& out) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+bool parse_number(std::string_view text, T& out, int base = 10) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out, base);
   return error == std::errc() && end == text.data() + text.size();
+}
+
+bool parse_addresses(std::string_view text, LandingSet& out) {
+  while (!text.empty()) {
+    const std::size_t comma = text.find(',');
+    std::uint64_t address = 0;
+    if (!parse_number(text.substr(0, comma), address, 16) || !out.add(address)) return false;
+    text.remove_prefix(comma == std::string_view::npos ? text.size() : comma + 1);
+  }
+  return true;
 }
 
 }  // namespace
@@ -49,6 +59,14 @@ std::string encode(const AgentConfig& config) {
   out += ";library=" + std::to_string(config.library_fd);
   out += ";hold_ms=" + std::to_string(config.hold_ms);
   out += ";starve_ms=" + std::to_string(config.starve_ms);
+  if (config.learn_ms != 0) out += ";learn_ms=" + std::to_string(config.learn_ms);
+  if (config.fixed_addresses) out += ";fixed=1";
+  for (std::size_t i = 0; i < config.landings.size(); ++i) {
+    char digits[16];
+    const auto end = std::to_chars(digits, digits + sizeof digits, config.landings[i], 16).ptr;
+    out += i == 0 ? ";landings=" : ",";
+    out.append(digits, end);
+  }
   if (config.user_preload) out += ";preload=" + to_hex(*config.user_preload);
   if (config.user_config) out += ";own=" + to_hex(*config.user_config);
   return out;
@@ -78,8 +96,8 @@ std::optional<AgentConfig> decode(std::string_view text) {
       config.mode = value == "record" ? AgentConfig::Mode::record : AgentConfig::Mode::replay;
     } else if (key == "ticks") {
       good = value == "hardware" || value == "software";
-      config.ticks = value == "hardware" ? AgentConfig::Ticks::hardware
-                                         : AgentConfig::Ticks::software;
+      config.ticks =
+          value == "hardware" ? AgentConfig::Ticks::hardware : AgentConfig::Ticks::software;
     } else if (key == "report") {
       good = parse_number(value, config.report_fd);
     } else if (key == "control") {
@@ -90,6 +108,13 @@ std::optional<AgentConfig> decode(std::string_view text) {
       good = parse_number(value, config.hold_ms);
     } else if (key == "starve_ms") {
       good = parse_number(value, config.starve_ms);
+    } else if (key == "learn_ms") {
+      good = parse_number(value, config.learn_ms);
+    } else if (key == "fixed") {
+      good = value == "0" || value == "1";
+      config.fixed_addresses = value == "1";
+    } else if (key == "landings") {
+      good = parse_addresses(value, config.landings);
     } else if (key == "preload" || key == "own") {
       std::optional<std::string> decoded = from_hex(value);
       good = decoded.has_value();

@@ -12,6 +12,8 @@
 #include <string>
 #include <string_view>
 
+#include "agent/landing_set.h"
+
 namespace culprit::agent {
 
 /// The name of the variable.
@@ -36,6 +38,12 @@ struct AgentConfig {
   int library_fd = -1;  ///< the agent's own file, if it was loaded through /proc/self/fd
   std::uint32_t hold_ms = 3000;    ///< a signal held for longer ends the recording
   std::uint32_t starve_ms = 5000;  ///< a task that keeps others from running for longer ends it
+  /// Record: a task that keeps others from running for longer is looked at, to learn a landing; 0:
+  /// never.
+  std::uint32_t learn_ms = 0;
+  /// Record: no address space randomisation, so that a landing learnt in one run holds in the next.
+  bool fixed_addresses = false;
+  LandingSet landings;  ///< record: counted from the beginning; a replay finds them in the trace
   std::optional<std::string> user_preload;  ///< the user's own LD_PRELOAD
   std::optional<std::string> user_config;   ///< the user's own variable of this name
 };

@@ -14,6 +14,9 @@ TEST(AgentConfig, SurvivesEncoding) {
   in.library_fd = 9;
   in.hold_ms = 100;
   in.starve_ms = 60'000;
+  in.learn_ms = 300;
+  in.fixed_addresses = true;
+  ASSERT_TRUE(in.landings.add(0x401136) && in.landings.add(0x7ffff7fbc0de));
   in.user_preload = std::string("/a b;c=d:\xff\n");
   in.user_config = "v1;mode=replay";
   const std::optional<AgentConfig> out = decode(encode(in));
@@ -25,6 +28,9 @@ TEST(AgentConfig, SurvivesEncoding) {
   EXPECT_EQ(out->library_fd, 9);
   EXPECT_EQ(out->hold_ms, 100u);
   EXPECT_EQ(out->starve_ms, 60'000u);
+  EXPECT_EQ(out->learn_ms, 300u);
+  EXPECT_TRUE(out->fixed_addresses);
+  EXPECT_EQ(out->landings, in.landings);
   EXPECT_EQ(out->user_preload, in.user_preload);
   EXPECT_EQ(out->user_config, in.user_config);
 }

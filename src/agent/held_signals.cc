@@ -28,4 +28,10 @@ HeldSignals::Added HeldSignals::add(const siginfo_t& info) {
   return Added::queued;
 }
 
+siginfo_t HeldSignals::take_first() {
+  const siginfo_t first = signals_.front();
+  signals_.erase(signals_.begin());
+  return first;
+}
+
 }  // namespace culprit::agent

@@ -27,6 +27,8 @@ class HeldSignals {
   bool empty() const { return signals_.empty(); }
   /// In the order of arrival.
   const std::vector<siginfo_t>& all() const { return signals_; }
+  /// Takes the oldest one out; not on an empty queue.
+  siginfo_t take_first();
   void clear() { signals_.clear(); }
 
  private:

@@ -11,13 +11,23 @@
 namespace culprit::agent {
 namespace {
 
-enum class Kind : unsigned char { none, self, self_transactional, ticks, other };
+enum class Kind : unsigned char {
+  none,
+  self,
+  self_transactional,
+  ticks,     // of a task; the one that would interrupt it
+  measured,  // counts the same event beside that one (PerfCounters.cc, fd_ticks_measure)
+  other,
+};
 
 // rr's own limit of descriptors is far lower than this; beyond it a counter is refused.
 constexpr int max_fd = 65536;
 std::atomic<Kind> g_kind[max_fd];
 std::atomic<pid_t> g_tid[max_fd];
 std::atomic<bool> g_hardware{false};
+TicksSource g_ticks;
+// The event that counts ticks, without the transactional bits.
+std::atomic<unsigned long long> g_ticks_event{0};
 
 // rr's self tests run a loop of 500 conditional branches. One wants to see at least 500, the Xen
 // test at most 500; with the IN_TXCP bit a reading of 0 means "not supported", which rr can handle
@@ -26,6 +36,7 @@ constexpr unsigned long long self_test_branches = 500;
 
 // IA32_PERFEVTSELx bits 32 and 33, IN_TX and IN_TXCP (Intel SDM vol. 3B, 20.3.6.5).
 constexpr unsigned long long transactional_bits = 3ULL << 32;
+constexpr unsigned long long in_transaction_bit = 1ULL << 32;
 
 // A software clock that never comes to the end of this period never sends a signal.
 constexpr unsigned long long endless = 1ULL << 60;
@@ -35,6 +46,8 @@ Kind kind_of(int fd) {
 }
 
 }  // namespace
+
+void set_ticks_source(TicksSource source) { g_ticks = source; }
 
 void use_hardware_counters() { g_hardware.store(true, std::memory_order_release); }
 
@@ -69,8 +82,14 @@ long open_counter(const perf_event_attr& attributes, pid_t tid, int cpu, unsigne
   if (tid == 0) {
     kind = (attributes.config & transactional_bits) != 0 ? Kind::self_transactional : Kind::self;
   } else if (attributes.sample_period != 0) {
-    kind = Kind::ticks;  // the one that would interrupt the task
+    kind = Kind::ticks;
     *task_opened = tid;
+    g_ticks_event.store(attributes.config & ~transactional_bits, std::memory_order_relaxed);
+    if (g_ticks.reset != nullptr) g_ticks.reset(tid);
+  } else if ((attributes.config & ~transactional_bits) ==
+                 g_ticks_event.load(std::memory_order_relaxed) &&
+             (attributes.config & in_transaction_bit) == 0) {
+    kind = Kind::measured;
   }
   g_tid[fd].store(tid, std::memory_order_relaxed);
   g_kind[fd].store(kind, std::memory_order_release);
@@ -81,6 +100,9 @@ bool read_counter(int fd, unsigned long long* value) {
   const Kind kind = kind_of(fd);
   if (kind == Kind::none) return false;
   *value = kind == Kind::self ? self_test_branches : 0;
+  if (g_ticks.read != nullptr && (kind == Kind::ticks || kind == Kind::measured)) {
+    *value = g_ticks.read(g_tid[fd].load(std::memory_order_relaxed));
+  }
   return true;
 }
 
@@ -96,6 +118,10 @@ bool control_counter(int fd, unsigned long request, std::optional<CounterChange>
       }
       return true;
     case PERF_EVENT_IOC_RESET:
+      if (kind == Kind::ticks && g_ticks.reset != nullptr) {
+        g_ticks.reset(g_tid[fd].load(std::memory_order_relaxed));
+      }
+      return true;
     case PERF_EVENT_IOC_PERIOD:
       return true;
     default:

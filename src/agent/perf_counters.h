@@ -3,7 +3,8 @@
 // rr 5.6 (PerfCounters.cc) opens PERF_TYPE_RAW events: on its own thread (tid 0) to test the
 // hardware, and for each task to count "ticks" and to interrupt it when a time slice is over. Each
 // gets a descriptor of a real software event instead (task clock), because one of the self tests
-// issues its ioctls inline, past libc; nothing is ever counted with it. A task's ticks read as 0.
+// issues its ioctls inline, past libc; nothing is ever counted with it. A task's ticks are the
+// executions of landings (landing_counter.h), 0 where there are none.
 //
 // After use_hardware_counters() all of it is out of the way: rr gets the CPU's own counters.
 //
@@ -29,6 +30,14 @@ void use_hardware_counters();
 
 /// Is this an event that must be replaced?
 bool must_replace(const perf_event_attr& attributes);
+
+/// What a task's ticks counter reads. Without a source it reads 0.
+struct TicksSource {
+  unsigned long long (*read)(pid_t tid) = nullptr;  ///< since the last reset
+  void (*reset)(pid_t tid) = nullptr;
+};
+/// To be set before rr opens a counter.
+void set_ticks_source(TicksSource source);
 
 /// perf_event_open(2) for such an event: a descriptor or a negative errno. `task_opened` is set to
 /// the tid if this is the ticks counter of a task.

@@ -39,10 +39,10 @@ void report_line(std::string_view line) {
 void report_statistics() {
   char line[256];
   const int n = snprintf(line, sizeof line,
-                         "stats held=%lu released=%lu dropped=%lu interrupts=%lu killed=%lu",
+                         "stats held=%lu released=%lu dropped=%lu interrupts=%lu killed=%lu landed=%lu",
                          g_statistics.held.load(), g_statistics.released.load(),
                          g_statistics.dropped.load(), g_statistics.interrupts.load(),
-                         g_statistics.killed.load());
+                         g_statistics.killed.load(), g_statistics.landed.load());
   if (n > 0) report_line(std::string_view(line, static_cast<std::size_t>(n)));
 }
 
@@ -50,7 +50,8 @@ void refuse(Refusal kind, std::string_view why, void (*kill_tasks)()) {
   static std::atomic_flag refused = ATOMIC_FLAG_INIT;
   if (!refused.test_and_set()) {
     char line[900];
-    const char* name = kind == Refusal::hold ? "hold" : kind == Refusal::starve ? "starve" : "other";
+    static constexpr const char* names[] = {"hold", "starve", "learn", "hot", "other"};
+    const char* name = names[static_cast<unsigned>(kind)];
     const int n = snprintf(line, sizeof line, "refused %s %.*s", name, static_cast<int>(why.size()),
                            why.data());
     const std::string_view text(line, n > 0 ? static_cast<std::size_t>(n) : 0);

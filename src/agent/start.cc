@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -13,8 +14,11 @@
 
 #include "agent/config.h"
 #include "agent/kernel.h"
+#include "agent/landing_counter.h"
 #include "agent/perf_counters.h"
+#include "agent/replay_landings.h"
 #include "agent/report.h"
+#include "agent/test_unsound.h"
 #include "agent/ticks_record.h"
 #include "agent/watchdog.h"
 
@@ -65,6 +69,14 @@ void set_or_unset(const char* name, const std::optional<std::string>& value) {
   }
 }
 
+void count_landings(const LandingSet& landings, bool replaying) {
+  if (landings.empty()) return;
+  landing_counter().start(landings, 0, replaying);
+  if (test_unsound) return;
+  set_ticks_source({[](pid_t tid) -> unsigned long long { return landing_counter().ticks(tid); },
+                    [](pid_t tid) { landing_counter().reset(tid); }});
+}
+
 [[gnu::constructor]] void start() {
   const char* text = ::getenv(config_variable);
   std::optional<AgentConfig> config;
@@ -89,11 +101,24 @@ void set_or_unset(const char* name, const std::optional<std::string>& value) {
     // With real ticks rr can land a signal or a preemption anywhere, and find it again.
     if (hardware) return;
     // Lives as long as rr: its threads may wait until the very end.
-    install_filter(new RecordFilter);
-    start_watchdog({config->hold_ms, config->starve_ms});
-  } else if (config->control_fd >= 0) {
+    if (config->fixed_addresses) {
+      // The recorded program inherits it.
+      const int now = ::personality(0xffffffff);
+      if (now >= 0) ::personality(static_cast<unsigned long>(now) | ADDR_NO_RANDOMIZE);
+    }
+    count_landings(config->landings, /*replaying=*/false);
+    install_filter(new RecordFilter(config->learn_ms != 0));
+    start_watchdog({config->hold_ms, config->starve_ms, config->learn_ms});
+    return;
+  }
+  // A hardware trace has none.
+  const LandingSet landings = hardware ? LandingSet() : landings_of_trace();
+  count_landings(landings, /*replaying=*/true);
+  if (config->control_fd >= 0 && start_pass_if_requested != nullptr) {
     kernel_call(SYS_fcntl, config->control_fd, F_SETFD, FD_CLOEXEC);
-    if (start_pass_if_requested != nullptr) start_pass_if_requested(config->control_fd);
+    start_pass_if_requested(config->control_fd);
+  } else if (!landings.empty()) {
+    install_filter(new ReplayLandings);
   }
 }
 

@@ -12,7 +12,10 @@
 #include <algorithm>
 
 #include "agent/kernel.h"
+#include "agent/landing_counter.h"
 #include "agent/report.h"
+#include "agent/spin_look.h"
+#include "agent/test_unsound.h"
 #include "agent/watchdog.h"
 
 namespace culprit::agent {
@@ -20,6 +23,13 @@ namespace {
 
 /// rr's time-slice signal (PerfCounters::TIME_SLICE_SIGNAL, SIGSTKFLT in all versions to date).
 constexpr int time_slice_signal = SIGSTKFLT;
+
+/// A time slice ends at a landing's so many-th execution since the task's last event. Few, since
+/// the task waits for another one: each costs a stop here, and two of rr's in a replay.
+constexpr std::uint64_t executions_per_slice = 8;
+
+/// So many executions in one recording take some six seconds and are not a wait.
+constexpr std::uint64_t most_executions = 150'000;
 
 std::uint64_t bit(int signal) {
   return signal >= 1 && signal <= 64 ? std::uint64_t{1} << (signal - 1) : 0;
@@ -66,7 +76,7 @@ pid_t thread_group(pid_t tid) {
 
 }  // namespace
 
-RecordFilter::RecordFilter() {
+RecordFilter::RecordFilter(bool learns) : learns_(learns) {
   // Unpredictable, so that the recorded program's own sigqueue values do not look like ours.
   if (getrandom(&next_cookie_, sizeof next_cookie_, GRND_NONBLOCK) != sizeof next_cookie_) {
     next_cookie_ = static_cast<std::uintptr_t>(getpid()) << 32;
@@ -93,6 +103,9 @@ bool RecordFilter::before_resume(pid_t tid, Resume resume) {
   task.pending_process = 0;
   task.registers_known = false;
   if (!task.counting) return false;
+  if (landing_counter().active() && !landing_counter().arm(tid)) {
+    refuse(Refusal::other, "the kernel does not let debug registers be set", kill_known_tasks);
+  }
   note_pending(tid, task);
   watch_running(tid);
   return false;
@@ -115,6 +128,7 @@ void RecordFilter::note_pending(pid_t tid, Task& task) {
 }
 
 bool RecordFilter::may_land(pid_t tid, const Task& task, int signal) const {
+  if (test_unsound) return true;
   if ((task.pending_thread & bit(signal)) != 0) return true;
   if ((task.pending_process & bit(signal)) == 0) return false;
   user_regs_struct here;
@@ -158,11 +172,13 @@ bool RecordFilter::on_stop(pid_t tid, int status) {
         (exit_status & 0x7f) == SIGKILL) {
       ++g_statistics.killed;
       if (task.registers_known) {
+        landing_counter().reset(tid);  // nothing was executed, as far as rr is told
         raw_ptrace(PTRACE_SETREGS, tid, 0, reinterpret_cast<std::uintptr_t>(&task.registers));
       }
     }
     task.exiting = true;
-  } else if (event == 0 && on_signal(tid, task, signal)) {
+  } else if (event == 0 &&
+             ((signal == SIGTRAP && on_landing(tid, task)) || on_signal(tid, task, signal))) {
     return true;
   }
   task.running = false;
@@ -188,10 +204,21 @@ bool RecordFilter::on_signal(pid_t tid, Task& task, int signal) {
       ++g_statistics.released;
     }
   }
-  if (!task.counting || task.last.request == 0) return false;
+  if (!task.counting || task.last.request == 0) {
+    if (signal == time_slice_signal && info.si_code == SI_TKILL && info.si_pid == getpid()) {
+      // The watchdog's call for a look has met a system call, which it has interrupted.
+      refuse(Refusal::starve, "a system call began just as the thread was to be looked at",
+             kill_known_tasks);
+    }
+    return false;
+  }
   if (signal == time_slice_signal && (info.si_code > 0 || info.si_pid == getpid())) {
-    ++g_statistics.dropped;
-    swallow(tid, task);
+    if (watch_take_look(tid)) {
+      look_at_loop(tid, task);
+    } else {
+      ++g_statistics.dropped;
+      swallow(tid, task);
+    }
     return true;
   }
   if (may_land(tid, task, signal)) return false;
@@ -213,6 +240,76 @@ bool RecordFilter::on_signal(pid_t tid, Task& task, int signal) {
   watch_held(tid, signal);
   swallow(tid, task);
   return true;
+}
+
+bool RecordFilter::on_landing(pid_t tid, Task& task) {
+  if (!landing_counter().active() || !task.running || !task.counting) return false;
+  bool stepped = false;
+  const LandingCounter::Hit hit = landing_counter().on_trap(tid, &stepped);
+  if (hit == LandingCounter::Hit::none) return false;
+  if (stepped) {  // the end of a step of rr's, which it waits for
+    landing_counter().shown(tid);
+    return false;
+  }
+  if (hit == LandingCounter::Hit::counted) {
+    if (++landing_executions_ > most_executions) {
+      char why[256];
+      snprintf(
+          why, sizeof why,
+          "a thread (%d) waits in a loop that is also executed for other purposes, too often to "
+          "be counted",
+          tid);
+      refuse(Refusal::hot, why, kill_known_tasks);
+    }
+    if (!task.held.empty() || landing_counter().ticks(tid) >= executions_per_slice) {
+      land(tid, task);
+      return true;
+    }
+  }
+  swallow(tid, task);
+  return true;
+}
+
+void RecordFilter::land(pid_t tid, Task& task) {
+  siginfo_t info;
+  memset(&info, 0, sizeof info);
+  if (!task.held.empty()) {
+    info = task.held.take_first();
+    ++g_statistics.released;
+  } else {
+    // As the kernel would send it for a counter that has come to the end of its period; rr checks
+    // number and code (RecordSession.cc, handle_signal_event).
+    info.si_signo = time_slice_signal;
+    info.si_code = POLL_IN;
+  }
+  ++g_statistics.landed;
+  raw_ptrace(PTRACE_SETSIGINFO, tid, 0, reinterpret_cast<std::uintptr_t>(&info));
+  landing_counter().shown(tid);
+  task.running = false;
+  watch_stopped(tid);
+  queue_status(tid, info.si_signo << 8 | 0x7f);
+}
+
+void RecordFilter::look_at_loop(pid_t tid, Task& task) {
+  const bool urgent = watch_last_look(tid);
+  task.pending_thread = 0;
+  task.pending_process = 0;
+  const SpinLook look = look_at_spin(tid, urgent && learns_, task.held);
+  report_place(tid, look.address);
+  if (learns_ && look.landing != 0 && !landing_counter().landings().contains(look.landing) &&
+      (look.kind == SpinLook::Kind::waits || urgent)) {
+    if (landing_counter().landings().size() == max_landings) {
+      refuse(Refusal::starve, "threads wait in more than four loops without system calls",
+             kill_known_tasks);
+    }
+    char text[256];
+    snprintf(text, sizeof text, "landing %llx", static_cast<unsigned long long>(look.landing));
+    report_line(text);
+    watch_refuse(tid, Refusal::learn);
+  }
+  if (urgent) watch_refuse(tid, task.held.empty() ? Refusal::starve : Refusal::hold);
+  if (look.resumed) return;
+  swallow(tid, task);
 }
 
 void RecordFilter::swallow(pid_t tid, Task& task) {
@@ -241,10 +338,10 @@ void RecordFilter::release(pid_t tid, Task& task) {
     carrier.si_value.sival_ptr = reinterpret_cast<void*>(sent.cookie);
     // What was sent to the process must not vanish with a thread that is about to exit.
     const bool to_process = leaving && info.si_code != SI_TKILL;
-    const long error =
-        to_process ? kernel_call(SYS_rt_sigqueueinfo, task.group, info.si_signo, to_register(&carrier))
-                   : kernel_call(SYS_rt_tgsigqueueinfo, task.group, tid, info.si_signo,
-                                 to_register(&carrier));
+    const long error = to_process ? kernel_call(SYS_rt_sigqueueinfo, task.group, info.si_signo,
+                                                to_register(&carrier))
+                                  : kernel_call(SYS_rt_tgsigqueueinfo, task.group, tid,
+                                                info.si_signo, to_register(&carrier));
     if (error == -EAGAIN && info.si_signo >= SIGRTMIN) {
       refuse(Refusal::other, "the kernel's queue of real-time signals is full", kill_known_tasks);
     }
@@ -259,6 +356,7 @@ void RecordFilter::release(pid_t tid, Task& task) {
 }
 
 void RecordFilter::forget(pid_t tid) {
+  landing_counter().forget(tid);
   watch_stopped(tid);
   watch_remove_task(tid);
   tasks_.erase(tid);

@@ -4,8 +4,8 @@
 // event in the middle of user code has no such place: the registers may be the same at an earlier
 // moment, when memory is not. Hence the invariant of this filter:
 //
-//   rr sees a stop that is not caused by the instruction itself only where nothing has executed since
-//   the last stop that it saw.
+//   rr sees a stop that is not caused by the instruction itself only where nothing has executed
+//   since the last stop that it saw.
 //
 // * Asynchronous signals elsewhere are held, and sent again, with their own siginfo, when the task
 //   enters its next system call; they are then pending when rr resumes the task from that call's
@@ -14,12 +14,17 @@
 //   switched at system calls only.
 // * "Nothing has executed" is proved, not guessed from registers (a loop may come back to the same
 //   ones): the signal was already pending when rr resumed the task. If it was pending for the whole
-//   process, another thread could have taken it and a second one come later; then the registers must
-//   be unchanged as well.
+//   process, another thread could have taken it and a second one come later; then the registers
+//   must be unchanged as well.
 // * SIGKILL cannot be held. A task that it ends in user code is shown to rr with the registers of
 //   the last event before, so the replay of that task stops there; statistics count such tasks.
 //
-// Where this would mean to wait for ever, the watchdog refuses the recording.
+// * At a landing (landing_counter.h) the moment has a name that a replay finds again, though code
+// was
+//   executed: there a time slice may end and a held signal may be shown.
+//
+// Where this would mean to wait for ever, the loop is looked at for a landing, and the recording
+// ends: to be made again with that landing, or refused (watchdog.h).
 #pragma once
 
 #include <sys/types.h>
@@ -37,7 +42,8 @@ namespace culprit::agent {
 /// The filter of a recording. Used by the tracer's thread only.
 class RecordFilter final : public TraceeFilter {
  public:
-  RecordFilter();
+  /// `learns`: end the recording for a landing that it should be made with.
+  explicit RecordFilter(bool learns);
   bool before_resume(pid_t tid, Resume resume) override;
   bool on_stop(pid_t tid, int status) override;
   bool on_interrupt(pid_t tid) override;
@@ -51,10 +57,10 @@ class RecordFilter final : public TraceeFilter {
     siginfo_t info;
   };
   struct Task {
-    pid_t group = 0;         ///< thread group, 0: not asked yet
+    pid_t group = 0;  ///< thread group, 0: not asked yet
     bool counting = true;
     bool running = false;
-    bool exiting = false;    ///< PTRACE_EVENT_EXIT has been seen
+    bool exiting = false;  ///< PTRACE_EVENT_EXIT has been seen
     Resume last;
     /// Signals that were pending when rr resumed the task (bit number - 1), if it counts.
     std::uint64_t pending_thread = 0;
@@ -68,12 +74,17 @@ class RecordFilter final : public TraceeFilter {
   bool on_signal(pid_t tid, Task& task, int signal);
   void note_pending(pid_t tid, Task& task);
   bool may_land(pid_t tid, const Task& task, int signal) const;
+  bool on_landing(pid_t tid, Task& task);
+  void land(pid_t tid, Task& task);
+  void look_at_loop(pid_t tid, Task& task);
   void swallow(pid_t tid, Task& task);
   void release(pid_t tid, Task& task);
   void forget(pid_t tid);
 
   std::unordered_map<pid_t, Task> tasks_;
   std::uintptr_t next_cookie_ = 0;
+  std::uint64_t landing_executions_ = 0;
+  const bool learns_;
 };
 
 }  // namespace culprit::agent

@@ -25,6 +25,8 @@ struct RunningSlot {
   std::atomic<std::int64_t> since{0};
   std::atomic<std::int64_t> held_since{0};
   std::atomic<int> held_signal{0};
+  std::atomic<unsigned> looks{0};       ///< looks asked for since `since`
+  std::atomic<bool> look_asked{false};  ///< and the last one is not taken yet
 };
 constexpr std::size_t max_running = 8;
 RunningSlot g_running[max_running];
@@ -94,7 +96,39 @@ struct Stretch {
   std::int64_t since = 0;
   std::int64_t cpu_at_first_look = -1;
   std::int64_t first_look = 0;
+  std::int64_t last_asked = 0;  ///< when the last look was asked for
 };
+
+/// The number of the look after which nothing more is tried.
+constexpr unsigned last_look = 2;
+
+[[noreturn]] void refuse_for(const RunningSlot& slot, pid_t tid, Refusal kind) {
+  const std::int64_t time = now();
+  const std::int64_t held_since = slot.held_since.load(std::memory_order_relaxed);
+  char why[512];
+  if (held_since != 0) {
+    const int number = slot.held_signal.load(std::memory_order_relaxed);
+    const char* abbreviation = sigabbrev_np(number);
+    char name[32];
+    if (abbreviation != nullptr) {
+      snprintf(name, sizeof name, "SIG%s", abbreviation);
+    } else {
+      snprintf(name, sizeof name, "signal %d", number);
+    }
+    snprintf(why, sizeof why,
+             "%s reached thread %d while it computes without system calls, and has waited for %lld "
+             "ms; without hardware counters it cannot be replayed at that place",
+             name, tid, static_cast<long long>((time - held_since) / millisecond));
+  } else {
+    const std::int64_t since = slot.since.load(std::memory_order_relaxed);
+    snprintf(
+        why, sizeof why,
+        "thread %d computes or spins for more than %lld ms without system calls while thread %d "
+        "could run; without hardware counters threads are switched at system calls only",
+        tid, static_cast<long long>((time - since) / millisecond), find_runnable_other(tid));
+  }
+  refuse(kind, why, kill_known_tasks);
+}
 
 void examine(RunningSlot& slot, Stretch& stretch, std::int64_t time) {
   const pid_t tid = slot.tid.load(std::memory_order_acquire);
@@ -118,38 +152,39 @@ void examine(RunningSlot& slot, Stretch& stretch, std::int64_t time) {
     return slot.tid.load(std::memory_order_acquire) == tid &&
            slot.since.load(std::memory_order_relaxed) == since;
   };
-  char why[512];
+  const auto ask_for_look = [&](unsigned number) {
+    if (!still()) return;
+    slot.looks.store(number, std::memory_order_relaxed);
+    slot.look_asked.store(true, std::memory_order_release);
+    kernel_call(SYS_tkill, tid, SIGSTKFLT);
+  };
   const std::int64_t held_since = slot.held_since.load(std::memory_order_relaxed);
-  if (held_since != 0 && over(held_since, g_limits.hold_ms) && still()) {
-    const int number = slot.held_signal.load(std::memory_order_relaxed);
-    const char* abbreviation = sigabbrev_np(number);
-    char name[32];
-    if (abbreviation != nullptr) {
-      snprintf(name, sizeof name, "SIG%s", abbreviation);
-    } else {
-      snprintf(name, sizeof name, "signal %d", number);
-    }
-    snprintf(why, sizeof why,
-             "%s reached thread %d while it computes without system calls, and has waited for more "
-             "than %u ms; without hardware counters it cannot be replayed at that place",
-             name, tid, g_limits.hold_ms);
-    refuse(Refusal::hold, why, kill_known_tasks);
+  const auto waited_for = [&] { return held_since != 0 || find_runnable_other(tid) != 0; };
+  const unsigned looks = slot.looks.load(std::memory_order_relaxed);
+  if (looks == 0 && g_limits.learn_ms != 0 &&
+      over(held_since != 0 ? held_since : since, g_limits.learn_ms) && waited_for()) {
+    ask_for_look(1);
+    return;
   }
-  if (over(since, g_limits.starve_ms)) {
-    const pid_t other = find_runnable_other(tid);
-    if (other == 0 || !still()) return;
-    snprintf(why, sizeof why,
-             "thread %d computes or spins for more than %u ms without system calls while thread %d "
-             "could run; without hardware counters threads are switched at system calls only",
-             tid, g_limits.starve_ms, other);
-    refuse(Refusal::starve, why, kill_known_tasks);
+  const bool held_over = held_since != 0 && over(held_since, g_limits.hold_ms);
+  if (!held_over && !over(since, g_limits.starve_ms)) return;
+  if (!held_over && find_runnable_other(tid) == 0) return;
+  if (!still()) return;
+  if (looks < last_look) {
+    ask_for_look(last_look);
+    stretch.last_asked = time;
+  } else if (time - stretch.last_asked > 1900 * millisecond) {
+    refuse_for(slot, tid, held_over ? Refusal::hold : Refusal::starve);
   }
 }
 
 void* watch(void*) {
   Stretch stretches[max_running];
   const std::int64_t shortest =
-      static_cast<std::int64_t>(std::min(g_limits.hold_ms, g_limits.starve_ms)) * millisecond;
+      static_cast<std::int64_t>(
+          std::min({g_limits.hold_ms, g_limits.starve_ms,
+                    g_limits.learn_ms != 0 ? g_limits.learn_ms : g_limits.starve_ms})) *
+      millisecond;
   const std::int64_t interval = std::clamp(shortest / 10, 10 * millisecond, 200 * millisecond);
   const timespec pause{0, interval};
   for (;;) {
@@ -184,6 +219,8 @@ void watch_running(pid_t tid) {
   if (slot == nullptr) slot = find_running(0);
   if (slot == nullptr) slot = &g_running[0];
   slot->held_since.store(0, std::memory_order_relaxed);
+  slot->looks.store(0, std::memory_order_relaxed);
+  slot->look_asked.store(false, std::memory_order_relaxed);
   slot->since.store(now(), std::memory_order_relaxed);
   slot->tid.store(tid, std::memory_order_release);
 }
@@ -193,6 +230,21 @@ void watch_held(pid_t tid, int signal) {
   if (slot == nullptr || slot->held_since.load(std::memory_order_relaxed) != 0) return;
   slot->held_signal.store(signal, std::memory_order_relaxed);
   slot->held_since.store(now(), std::memory_order_relaxed);
+}
+
+bool watch_take_look(pid_t tid) {
+  RunningSlot* slot = find_running(tid);
+  return slot != nullptr && slot->look_asked.exchange(false);
+}
+
+bool watch_last_look(pid_t tid) {
+  const RunningSlot* slot = find_running(tid);
+  return slot != nullptr && slot->looks.load(std::memory_order_relaxed) >= last_look;
+}
+
+void watch_refuse(pid_t tid, Refusal kind) {
+  const RunningSlot* slot = find_running(tid);
+  refuse_for(slot != nullptr ? *slot : g_running[0], tid, kind);
 }
 
 void watch_stopped(pid_t tid) {
@@ -210,7 +262,8 @@ void watch_add_task(pid_t tid) {
     if (there == tid) return;
     if (there == 0 && free == count) free = i;
   }
-  if (free >= max_tasks) refuse(Refusal::other, "more than 8192 threads at a time", kill_known_tasks);
+  if (free >= max_tasks)
+    refuse(Refusal::other, "more than 8192 threads at a time", kill_known_tasks);
   g_tasks[free].store(tid, std::memory_order_relaxed);
   if (free == count) g_task_count.store(count + 1, std::memory_order_release);
 }

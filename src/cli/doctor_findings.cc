@@ -24,7 +24,13 @@ Finding rr_finding(const MachineReport& machine) {
     return {"rr", Grade::problem, detail + " is too old: 5.6.0 or later is needed",
             "sudo apt-get install rr  # or a newer release from https://rr-project.org"};
   }
-  return {"rr", Grade::good, detail, ""};
+  const std::string soft =
+      machine.rr->counts_in_software ? "; it has rr.soft's software counters (-W)" : "";
+  if (!machine.rr->tested()) {
+    return {"rr", Grade::note,
+            detail + soft + " has not been tested with this tool (5.6 and 5.10 have been)", ""};
+  }
+  return {"rr", Grade::good, detail + soft, ""};
 }
 
 Finding counters_finding(const MachineReport& machine) {

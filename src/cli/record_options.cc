@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "cli/code_place.h"
+
 namespace culprit::cli {
 namespace {
 
@@ -65,6 +67,7 @@ Result<recorder::RecordOptions> RecordFlags::options() const {
   out.verify = !no_verify;
   out.hold_limit = to_milliseconds(hold_s);
   out.starve_limit = to_milliseconds(starve_s);
+  out.name_place = name_code_place;
   return out;
 }
 

@@ -20,7 +20,7 @@ struct RecordFlags {
   std::string engine = "auto";
   bool no_verify = false;
   double hold_s = 3;
-  double starve_s = 5;
+  double starve_s = 4;
   std::vector<std::string> command;
 
   /// Adds the options and, last, the command as remaining arguments.

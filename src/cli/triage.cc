@@ -92,9 +92,10 @@ Result<report::Report> triage(const TriageRequest& request, Progress& progress) 
   CULPRIT_ASSIGN(replay::TraceIndex loaded,
                  replay::TraceIndex::load(info.path, command, request.timeout));
   const auto index = std::make_shared<const replay::TraceIndex>(std::move(loaded));
+  const bool hardware_ticks = index->has_ticks() && !info.has_landings;
   const auto engine = recorder::choose_replay_engine(
-      index->has_ticks(), index->has_ticks() ? recorder::probe_hardware_counters()
-                                             : recorder::Capability{});
+      hardware_ticks,
+      hardware_ticks ? recorder::probe_hardware_counters() : recorder::Capability{});
   if (!engine.ok()) return engine.error().with_context(info.path.string());
   command.software_ticks = *engine == recorder::Engine::software;
 

@@ -49,20 +49,45 @@ class ReportReader {
     constexpr std::string_view refused = "refused ";
     if (line == "ready") ready_ = true;
     if (line.starts_with(refused) && !attempt.refused) {
-      const std::size_t kind_end = line.find(' ', refused.size());
-      attempt.starved = line.compare(refused.size(), kind_end - refused.size(), "starve") == 0;
-      attempt.refused = kind_end == std::string::npos ? "" : line.substr(kind_end + 1);
+      const std::size_t kind_end = std::min(line.find(' ', refused.size()), line.size());
+      Refused out;
+      out.kind = kind_of(std::string_view(line).substr(refused.size(), kind_end - refused.size()));
+      if (kind_end < line.size()) out.why = line.substr(kind_end + 1);
+      out.landing = landing_;
+      out.place = place_;
+      attempt.refused = std::move(out);
+    }
+    unsigned long long address = 0;
+    unsigned long long offset = 0;
+    int name = 0;
+    if (::sscanf(line.c_str(), "landing %llx", &address) == 1) landing_ = address;
+    if (::sscanf(line.c_str(), "spin %llx %llx %n", &address, &offset, &name) == 2 && name > 0) {
+      place_ = CodePlace{address, "", offset};
+      if (line.compare(static_cast<std::size_t>(name), std::string::npos, "-") != 0) {
+        place_->file = line.substr(static_cast<std::size_t>(name));
+      }
     }
     TicksStatistics t;
-    if (::sscanf(line.c_str(), "stats held=%lu released=%lu dropped=%lu interrupts=%lu killed=%lu",
-                 &t.held, &t.released, &t.dropped, &t.interrupts, &t.killed) == 5) {
+    if (::sscanf(line.c_str(),
+                 "stats held=%lu released=%lu dropped=%lu interrupts=%lu killed=%lu landed=%lu",
+                 &t.held, &t.released, &t.dropped, &t.interrupts, &t.killed, &t.landed) == 6) {
       attempt.ticks = t;
     }
+  }
+
+  static RefusalKind kind_of(std::string_view name) {
+    if (name == "hold") return RefusalKind::hold;
+    if (name == "starve") return RefusalKind::starve;
+    if (name == "learn") return RefusalKind::learn;
+    if (name == "hot") return RefusalKind::hot;
+    return RefusalKind::other;
   }
 
   FileDescriptor fd_;
   std::string pending_;
   bool ready_ = false;
+  std::optional<std::uint64_t> landing_;
+  std::optional<CodePlace> place_;
 };
 
 /// Waits up to `limit` for rr to end, whatever else happens.
@@ -89,9 +114,12 @@ void stop_program(Process& rr, int first_signal) {
 }  // namespace
 
 Result<Attempt> run_attempt(const RecordOptions& options, const RrProgram& rr, Engine engine,
-                            const fs::path& trace, int stdin_fd, milliseconds starve_limit, Progress& progress) {
+                            const fs::path& trace, int stdin_fd, const TicksSettings& ticks,
+                            Progress& progress) {
   ProcessOptions child;
-  child.argv = {rr.path, "record"};
+  child.argv = {rr.path};
+  child.argv.insert(child.argv.end(), options.rr_options.begin(), options.rr_options.end());
+  child.argv.emplace_back("record");
   // No syscall buffer: with software ticks a replay would diverge, and the passes name moments by the
   // system calls that they see, which buffered ones are not.
   child.argv.emplace_back("-n");
@@ -124,8 +152,11 @@ Result<Attempt> run_attempt(const RecordOptions& options, const RrProgram& rr, E
     config.mode = agent::AgentConfig::Mode::record;
     if (engine == Engine::hardware) config.ticks = agent::AgentConfig::Ticks::hardware;
     config.report_fd = report_write.get();
-    config.hold_ms = static_cast<std::uint32_t>(options.hold_limit.count());
-    config.starve_ms = static_cast<std::uint32_t>(starve_limit.count());
+    config.hold_ms = static_cast<std::uint32_t>(ticks.hold_limit.count());
+    config.starve_ms = static_cast<std::uint32_t>(ticks.starve_limit.count());
+    config.learn_ms = static_cast<std::uint32_t>(ticks.learn_after.count());
+    config.fixed_addresses = ticks.fixed_addresses;
+    config.landings = ticks.landings;
     agent::preload_agent(child, agent, config);
   }
 
@@ -167,7 +198,8 @@ Result<Attempt> run_attempt(const RecordOptions& options, const RrProgram& rr, E
   attempt.complete =
       fs::exists(trace / "version", code) && !fs::exists(trace / "incomplete", code);
   if (engine == Engine::software && !report.ready() && !attempt.complete && !attempt.refused) {
-    attempt.refused = "the software ticks library was not loaded into rr (is rr set-uid, or static?)";
+    attempt.refused.emplace().why =
+        "the software ticks library was not loaded into rr (is rr set-uid, or static?)";
   }
   return attempt;
 }

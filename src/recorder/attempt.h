@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "base/subprocess.h"
 #include "recorder/record.h"
+#include "recorder/software_plan.h"
 
 namespace culprit::recorder {
 
@@ -19,17 +20,16 @@ struct Attempt {
   bool complete = false;     ///< rr closed the trace
   bool timed_out = false;
   bool interrupted = false;
-  std::optional<std::string> refused;  ///< the agent ended the recording, and why
-  bool starved = false;  ///< refused because a thread kept the others from running
+  std::optional<Refused> refused;  ///< the agent ended the recording
   TicksStatistics ticks;
   std::chrono::milliseconds elapsed{0};
 };
 
-/// Runs it. `trace` must not exist; rr creates it. `stdin_fd` is the program's stdin; `starve_limit`
-/// replaces that of the options. Errors: io, not_found (the agent).
+/// Runs it. `trace` must not exist; rr creates it. `stdin_fd` is the program's stdin; `ticks` is for
+/// the software engine. Errors: io, not_found (the agent).
 [[nodiscard]] Result<Attempt> run_attempt(const RecordOptions& options, const RrProgram& rr,
                                           Engine engine, const std::filesystem::path& trace,
-                                          int stdin_fd, std::chrono::milliseconds starve_limit,
+                                          int stdin_fd, const TicksSettings& ticks,
                                           Progress& progress);
 
 }  // namespace culprit::recorder

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "agent/launch.h"
@@ -149,6 +150,22 @@ std::optional<RrProgram> parse_rr_version(const std::string& text) {
   return out;
 }
 
+bool offers_software_counters(const std::string& help) {
+  // An option's line begins with its letter: "  -W, --software-counters ..." in rr.soft; rr itself has no
+  // such letter).
+  for (std::size_t at = 0; at < help.size();) {
+    std::size_t end = help.find('\n', at);
+    if (end == std::string::npos) end = help.size();
+    std::string_view line(help.data() + at, end - at);
+    line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
+    if (line.starts_with("-W") && (line.size() == 2 || line[2] == ',' || line[2] == ' ')) {
+      return true;
+    }
+    at = end + 1;
+  }
+  return false;
+}
+
 Result<RrProgram> find_rr() {
   const char* chosen = ::getenv("CULPRIT_RR");
   const bool by_variable = chosen != nullptr && *chosen != '\0';
@@ -166,6 +183,11 @@ Result<RrProgram> find_rr() {
     return Error{ErrorCode::cannot_record, *path + " does not tell its version; is it rr?"};
   }
   program->path = *path;
+  options.argv = {*path, "record", "--help"};
+  // rr prints its help to stderr and exits with a failure in some versions: only the text counts.
+  if (const auto help = run_process(options, std::chrono::seconds(20)); help.ok()) {
+    program->counts_in_software = offers_software_counters(help->out.text + help->err.text);
+  }
   return *program;
 }
 

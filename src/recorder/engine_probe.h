@@ -27,6 +27,10 @@ struct RrProgram {
   int patch = 0;
   /// 5.6.0 is the oldest that this tool has been tested with.
   bool supported() const { return major > 5 || (major == 5 && minor >= 6); }
+  /// Recordings with software ticks, replays and passes have been tested with this version.
+  bool tested() const { return major == 5 && (minor == 6 || minor == 10); }
+  /// rr.soft, a fork that counts branches by patching them (`rr record -W`).
+  bool counts_in_software = false;
 };
 
 /// One capability: there or not, and what the system said.
@@ -61,6 +65,9 @@ struct MachineReport {
 
 /// "rr version 5.6.0" and the like. Nothing if there is no version in the text.
 std::optional<RrProgram> parse_rr_version(const std::string& text);
+
+/// Does this text of `rr record --help` offer rr.soft's option -W?
+bool offers_software_counters(const std::string& help);
 
 /// Tries the CPU's counter of retired branches, as any user of rr with hardware counters needs it.
 Capability probe_hardware_counters();

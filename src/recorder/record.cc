@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "recorder/attempt.h"
 #include "recorder/engine_choice.h"
 #include "recorder/record_json.h"
+#include "recorder/software_plan.h"
 #include "recorder/trace_info.h"
 
 namespace culprit::recorder {
@@ -23,9 +25,6 @@ namespace {
 
 /// Less than this is not enough for the smallest trace.
 constexpr std::uint64_t least_free_space = std::uint64_t{1} << 20;
-
-/// How long a thread may keep the others from running in a run that can still be made again.
-constexpr std::chrono::milliseconds patience_if_retrying{2000};
 
 /// The directory that a trace will be written to. rr must create it itself.
 class TraceDirectory {
@@ -161,10 +160,32 @@ std::string failure_of(const RecordOptions& options, const Attempt& attempt) {
   return "";
 }
 
-Error cannot_record(const Attempt& attempt, Engine engine, const fs::path& trace) {
+/// " (at f, f.c:12)" or as much of it as is known.
+std::string describe_place(const RecordOptions& options, const Refused& refused) {
+  if (!refused.place) return "";
+  std::string name = options.name_place ? options.name_place(*refused.place) : "";
+  char number[32];
+  if (name.empty() && !refused.place->file.empty()) {
+    ::snprintf(number, sizeof number, "+0x%llx",
+               static_cast<unsigned long long>(refused.place->file_offset));
+    name = refused.place->file.filename().string() + number;
+  } else if (name.empty()) {
+    ::snprintf(number, sizeof number, "0x%llx",
+               static_cast<unsigned long long>(refused.place->address));
+    name = number;
+  }
+  return " (it was at " + name + ")";
+}
+
+Error cannot_record(const RecordOptions& options, const Attempt& attempt, Engine engine,
+                    const fs::path& trace, bool repeatable) {
   std::string why;
   if (attempt.refused) {
-    why = *attempt.refused;
+    why = attempt.refused->why + describe_place(options, *attempt.refused);
+    if (!repeatable && attempt.refused->kind != RefusalKind::other) {
+      why += "; a second run could learn to record this, but the program's input cannot be repeated: "
+             "give it a file or /dev/null";
+    }
   } else {
     why = explain_rr_failure(attempt.err.text);
     const Result<std::uint64_t> space = free_space(trace);
@@ -241,7 +262,7 @@ Result<RecordOutcome> record(const RecordOptions& options, Progress& progress) {
   Attempt attempt;
   std::string failure;
   unsigned made = 0;
-  unsigned refusals_left = input.repeatable() ? options.refusal_retries : 0;
+  SoftwarePlan plan(options, input.repeatable());
   while (failure.empty() && made < attempts) {
     ++made;
     const std::string name =
@@ -254,19 +275,17 @@ Result<RecordOutcome> record(const RecordOptions& options, Progress& progress) {
     }
     input.rewind();
     auto run = run_attempt(options, rr, engine, directory.path(), input.fd(),
-                           refusals_left > 0 ? std::min(options.starve_limit, patience_if_retrying)
-                                             : options.starve_limit,
-                           progress);
+                           plan.settings(), progress);
     if (!run.ok()) {
       directory.give_up();
       return run.error();
     }
     attempt = std::move(run).value();
-    if (attempt.starved && refusals_left > 0) {
-      --refusals_left;
+    if (attempt.refused && plan.learn_from(*attempt.refused)) {
       --made;
       directory.discard();
-      progress.note("refused: " + *attempt.refused + "; recording again");
+      progress.note("refused: " + attempt.refused->why +
+                    describe_place(options, *attempt.refused) + "; recording again");
       continue;
     }
     if (attempt.refused || (!attempt.complete && !attempt.interrupted)) {
@@ -278,7 +297,8 @@ Result<RecordOutcome> record(const RecordOptions& options, Progress& progress) {
         --made;
         continue;
       }
-      const Error error = cannot_record(attempt, engine, directory.path());
+      const Error error =
+          cannot_record(options, attempt, engine, directory.path(), input.repeatable());
       directory.give_up();
       return error;
     }
@@ -310,6 +330,7 @@ Result<RecordOutcome> record(const RecordOptions& options, Progress& progress) {
   outcome.attempts = made;
   outcome.elapsed = attempt.elapsed;
   outcome.ticks = attempt.ticks;
+  if (engine == Engine::software) outcome.landings = plan.settings().landings;
   if (const Status written = write_record(options, outcome); !written.ok()) {
     return Error{ErrorCode::cannot_record,
                  written.error().message + " (the trace is in " + outcome.trace.string() + ")"};
@@ -323,7 +344,7 @@ Result<RecordOutcome> record(const RecordOptions& options, Progress& progress) {
   progress.phase("checking the replay");
   const auto kept = " (the trace is in " + outcome.trace.string() + ")";
   const auto check = verify_trace(rr, engine, outcome.trace, outcome.out, outcome.err,
-                                  options.output_limit, options.verify_deadline);
+                                  options.output_limit, options.verify_deadline, options.rr_options);
   progress.pause();
   if (!check.ok()) {
     const ErrorCode code = check.error().code == ErrorCode::interrupted ? ErrorCode::interrupted

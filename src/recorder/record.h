@@ -4,10 +4,12 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "agent/landing_set.h"
 #include "base/progress.h"
 #include "base/result.h"
 #include "base/subprocess.h"
@@ -25,6 +27,13 @@ struct Until {
 /// Texts that crashing programs and their runtimes print (substrings of stderr).
 const std::vector<std::string>& default_crash_texts();
 
+/// A place in a program's code, as a running process shows it.
+struct CodePlace {
+  std::uint64_t address = 0;
+  std::filesystem::path file;      ///< the mapped file; empty: none
+  std::uint64_t file_offset = 0;   ///< of the address in it
+};
+
 /// What to record, and how.
 struct RecordOptions {
   std::vector<std::string> command;           ///< program and arguments
@@ -37,6 +46,8 @@ struct RecordOptions {
   std::vector<std::string> crash_texts = default_crash_texts();
   std::optional<Engine> engine;               ///< nothing: the best that the machine has
   bool verify = true;                         ///< replay the trace once
+  /// Options of rr itself, before its subcommand, for the recording and its verification.
+  std::vector<std::string> rr_options;
   std::chrono::milliseconds verify_deadline{120'000};
   /// The program's output is copied here as it runs: its stdout to `out_fd`, stderr to `err_fd`;
   /// -1: not shown.
@@ -45,11 +56,16 @@ struct RecordOptions {
   std::size_t output_limit = std::size_t{16} << 20;  ///< bytes of each stream that are kept
   /// Software ticks: see agent/config.h.
   std::chrono::milliseconds hold_limit{3000};
-  std::chrono::milliseconds starve_limit{5000};
+  std::chrono::milliseconds starve_limit{4000};
   /// Software ticks: a run that was refused because a thread kept the others from running is made
   /// again so many times, since whether threads meet in a spin is often chance (Go's Gosched loops
   /// while another thread sweeps). All but the last of them wait for at most 2 s.
   unsigned refusal_retries = 2;
+  /// Software ticks: a run that was ended because a thread waits in a loop without system calls is
+  /// made again with an instruction of that loop counted (agent/landing_counter.h).
+  bool learn_landings = true;
+  /// Names a place for an error message ("f, f.c:12"); empty where it cannot. May be null.
+  std::function<std::string(const CodePlace&)> name_place;
 };
 
 /// What the agent counted (software ticks).
@@ -58,6 +74,7 @@ struct TicksStatistics {
   unsigned long released = 0;
   unsigned long dropped = 0;
   unsigned long interrupts = 0;
+  unsigned long landed = 0;  ///< events put at a landing
   unsigned long killed = 0;  ///< tasks killed in user code: their last stretch is not replayed
 };
 
@@ -77,6 +94,7 @@ struct RecordOutcome {
   bool verified = false;
   std::string verification;     ///< one line: what the replay showed
   TicksStatistics ticks;
+  agent::LandingSet landings;   ///< counted in this recording; a replay needs them (they are stored)
 };
 
 /// Runs `options.command` under rr until it fails, keeps that trace, stores the output beside it
@@ -102,6 +120,7 @@ struct ReplayCheck {
                                                const std::filesystem::path& trace,
                                                const CapturedOutput& out, const CapturedOutput& err,
                                                std::size_t output_limit,
-                                               std::chrono::milliseconds deadline);
+                                               std::chrono::milliseconds deadline,
+                                               const std::vector<std::string>& rr_options = {});
 
 }  // namespace culprit::recorder

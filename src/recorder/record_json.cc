@@ -90,7 +90,14 @@ Status write_record(const RecordOptions& options, const RecordOutcome& outcome) 
                      {"released", outcome.ticks.released},
                      {"dropped", outcome.ticks.dropped},
                      {"interrupts", outcome.ticks.interrupts},
-                     {"killed", outcome.ticks.killed}};
+                     {"killed", outcome.ticks.killed},
+                     {"landed", outcome.ticks.landed},
+                     {"landings", outcome.landings.size()}};
+  }
+  if (!outcome.landings.empty()) {
+    // A file of its own: the agent reads it at each replay.
+    CULPRIT_TRY(write_file_atomically(outcome.trace / agent::landings_file,
+                                      agent::print_landings(outcome.landings)));
   }
   if (const std::optional<std::string> program = find_program(options.command.front())) {
     const fs::path real = fs::canonical(*program, code);

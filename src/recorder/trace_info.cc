@@ -3,6 +3,7 @@
 #include <charconv>
 #include <system_error>
 
+#include "agent/landing_set.h"
 #include "base/file.h"
 #include "recorder/record_json.h"
 
@@ -52,6 +53,13 @@ Result<TraceInfo> examine_trace(const fs::path& given) {
     if (fs::file_size(file, code) == 0 || code) {
       return bad("the trace is truncated (file \"" + std::string(name) + "\" is empty)");
     }
+  }
+  if (const auto text = read_file(info.path / agent::landings_file, 4096); text.ok()) {
+    agent::LandingSet landings;
+    if (!agent::parse_landings(*text, &landings)) {
+      return bad(std::string("its file \"") + agent::landings_file + "\" is damaged");
+    }
+    info.has_landings = !landings.empty();
   }
   CULPRIT_TRY(read_record(info));
   return info;

@@ -39,9 +39,12 @@ bool is_subsequence(std::string_view part, std::string_view whole) {
 Result<ReplayCheck> verify_trace(const RrProgram& rr, Engine engine,
                                  const std::filesystem::path& trace, const CapturedOutput& out,
                                  const CapturedOutput& err, std::size_t output_limit,
-                                 std::chrono::milliseconds deadline) {
+                                 std::chrono::milliseconds deadline,
+                                 const std::vector<std::string>& rr_options) {
   ProcessOptions options;
-  options.argv = {rr.path, "replay", "-a", trace.string()};
+  options.argv = {rr.path};
+  options.argv.insert(options.argv.end(), rr_options.begin(), rr_options.end());
+  options.argv.insert(options.argv.end(), {"replay", "-a", trace.string()});
   options.out.limit = output_limit;
   options.err.limit = output_limit;
   if (engine == Engine::software || needs_maps_merged(rr, has_split_vvar())) {

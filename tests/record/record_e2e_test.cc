@@ -145,6 +145,7 @@ TEST_F(Signals, FaultNumberFromATimerWaitsAndTheRealFaultDoesNot) {
 
 TEST_F(Signals, RefusedInSecondsWithoutSystemCalls) {
   RecordOptions o = options({program("timer_without_syscalls")});
+  o.learn_landings = false;
   o.hold_limit = milliseconds(700);
   const auto start = Clock::now();
   const auto outcome = run(o);
@@ -158,6 +159,7 @@ TEST_F(Signals, RefusedInSecondsWithoutSystemCalls) {
 
 TEST_F(Signals, SpinWaitIsRefusedInSeconds) {
   RecordOptions o = options({program("spin_wait")});
+  o.learn_landings = false;
   o.starve_limit = milliseconds(700);
   const auto start = Clock::now();
   const auto outcome = run(o);
@@ -171,6 +173,7 @@ TEST_F(Signals, SpinWaitIsRefusedInSeconds) {
 
 TEST_F(Signals, AStarvedRunIsMadeAgainWithTheSameInput) {
   RecordOptions o = options({program("spin_wait")});
+  o.learn_landings = false;
   o.starve_limit = milliseconds(300);
   o.refusal_retries = 3;
   const auto start = Clock::now();
@@ -180,6 +183,25 @@ TEST_F(Signals, AStarvedRunIsMadeAgainWithTheSameInput) {
   const auto again = Clock::now();
   EXPECT_EQ(run(o).error().code, ErrorCode::cannot_record);
   EXPECT_LT(Clock::now() - again, Clock::now() - start);
+}
+
+TEST_F(Signals, WithALandingBothAreRecorded) {
+  for (const char* name : {"spin_wait", "timer_without_syscalls"}) {
+    RecordOptions o = options({program(name)});
+    o.output = directory() / name;
+    const auto outcome = run(o);
+    ASSERT_TRUE(outcome.ok()) << name << ": " << outcome.error().message;
+    EXPECT_TRUE(outcome->verified);
+    EXPECT_GT(outcome->ticks.landed, 0u);
+    EXPECT_EQ(outcome->landings.size(), 1u);
+    EXPECT_EQ(outcome->attempts, 1u) << "the runs that taught the landing do not count";
+    EXPECT_TRUE(fs::exists(outcome->trace / "culprit-landings"));
+    const auto info = examine_trace(outcome->trace);
+    ASSERT_TRUE(info.ok()) << info.error().message;
+    EXPECT_TRUE(info->has_landings);
+    ASSERT_TRUE(write_file_atomically(outcome->trace / "culprit-landings", "v1\nno\n").ok());
+    EXPECT_EQ(examine_trace(outcome->trace).error().code, ErrorCode::bad_input);
+  }
 }
 
 TEST_F(Signals, ALoneComputationMayLast) {
@@ -523,6 +545,16 @@ TEST_F(NoTools, WrongRr) {
       tool({"record", "--", program("abort")}, {{"CULPRIT_RR", script("echo hello")}});
   EXPECT_EQ(other.status.code, 5);
   EXPECT_NE(other.err.text.find("is it rr?"), std::string::npos) << other.err.text;
+}
+
+TEST_F(NoTools, AnRrWithSoftwareCountersIsRecognised) {
+  const std::string fake = script(
+      "[ \"$1\" = --version ] && echo rr version 5.9.0 && exit\n"
+      "[ \"$1 $2\" = 'record --help' ] && echo '  -W, --software-counters  Count in software' >&2\n"
+      "exit 1");
+  const ProcessResult d = tool({"doctor"}, {{"CULPRIT_RR", fake}});
+  EXPECT_NE(d.out.text.find("(-W)"), std::string::npos) << d.out.text;
+  EXPECT_NE(d.out.text.find("has not been tested"), std::string::npos) << d.out.text;
 }
 
 TEST_F(NoTools, NoAgent) {

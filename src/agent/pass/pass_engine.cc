@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "agent/landing_counter.h"
 #include "agent/pass/tracee.h"
 
 namespace culprit::agent {
@@ -177,6 +178,12 @@ void hide_trap_flag(pid_t tid, const Registers& before, const Registers& after) 
 PassEngine::PassEngine(ControlChannel& channel, PassPlan plan)
     : channel_(channel), spec_(std::move(plan.spec)), probes_(spec_.probes.size()) {
   tasks_.set_names(spec_.first_thread, plan.clones);
+  // The landings of the trace take the debug registers behind those of the probes.
+  const LandingSet landings = landing_counter().landings();
+  landing_counter().start(landings, spec_.units.size(), /*replaying=*/true);
+  for (std::size_t i = 0; i < landings.size(); ++i) {
+    spec_.units.push_back({landings[i], 1, wire::ProbeKind::execute});
+  }
   dr7_ = dr7_of(spec_.units);
   for (const wire::Probe& probe : spec_.probes) {
     watches_memory_ |= probe.kind == wire::ProbeKind::write;
@@ -239,6 +246,12 @@ bool PassEngine::before_resume(pid_t tid, Resume resume) {
 void PassEngine::arm_task(Task& task) {
   // Also without probes: a breakpoint behind a repeated instruction may have been left.
   if (dr7_ == 0 && window_task_ != &task) return;
+  if (!task.armed) {
+    // A new task shows the DR7 of its parent, without having its breakpoints (Linux's copy_thread()
+    // leaves thread.ptrace_dr7 as it was copied).
+    disarm(task.real);
+    task.armed = true;
+  }
   if (const int error = arm(task.real, spec_.units, dr7_); error != 0 && error != ESRCH) {
     fail(wire::Failed::Reason::internal,
          std::string("cannot set a debug register: ") + std::strerror(error));
@@ -427,6 +440,11 @@ bool PassEngine::on_trap(Task& task, int& status) {
       dr7_ == 0 && !task.stepping ? std::optional<std::uint64_t>(0) : read_dr6(task.real);
   if (!dr6) return false;
   const std::uint64_t units = *dr6 & kDr6Units & ((std::uint64_t{1} << spec_.units.size()) - 1);
+  bool landing = false;
+  if ((*dr6 & landing_counter().status_bits()) != 0) {
+    bool stepped = false;
+    landing = landing_counter().on_trap(task.real, &stepped) != LandingCounter::Hit::none;
+  }
   std::optional<Registers> registers;
   const RrBreakpoint& breakpoint = rr_breakpoint();
 
@@ -455,6 +473,7 @@ bool PassEngine::on_trap(Task& task, int& status) {
         if (units == 0) set_dr6(task.real, 0);  // the breakpoint behind it
         end_repeat(task);
       }
+      if (for_rr && landing) landing_counter().shown(task.real);
       if (for_rr) return false;
       return step(task, *registers);
     }
@@ -464,6 +483,7 @@ bool PassEngine::on_trap(Task& task, int& status) {
     const bool for_rr = (*dr6 & kDr6Step) != 0;
     set_dr6(task.real, for_rr ? kDr6Step : 0);
     on_units(task, units, registers);
+    if (for_rr && landing) landing_counter().shown(task.real);
     if (for_rr) return false;
     return resume_again(task);
   }

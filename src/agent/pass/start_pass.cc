@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "agent/landing_counter.h"
 #include "agent/pass/control_channel.h"
 #include "agent/pass/pass_engine.h"
 #include "agent/pass/pass_plan.h"
@@ -31,6 +32,13 @@ void start_pass_if_requested(int control_fd) {
   channel = new ControlChannel(control_fd);
   auto plan = receive_plan(*channel);
   if (!plan) ::_exit(1);
+  if (plan->spec.units.size() + landing_counter().landings().size() > wire::kMaxUnits) {
+    channel->send(wire::Failed{wire::Failed::Reason::usage,
+                               "the pass and the landings of this trace need more than the "
+                               "processor's four debug registers"});
+    channel->flush();
+    ::_exit(1);
+  }
   engine = new PassEngine(*channel, std::move(*plan));
   install_filter(engine);
 }

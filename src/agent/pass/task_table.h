@@ -57,6 +57,7 @@ struct Task {
   Registers entry;                     ///< as presented: rip past the instruction, rax = -ENOSYS
   std::array<std::uint64_t, 6> arguments{};
 
+  bool armed = false;  ///< its debug registers were set at least once
   bool stepping = false;
   Registers step_from;          ///< registers before the instruction being stepped
   bool running_repeat = false;  ///< not stepped for the moment: see PassEngine::run_repeat()

@@ -74,6 +74,8 @@ std::uint64_t dr7_of(std::span<const wire::Unit> units) {
   return dr7;
 }
 
+void disarm(pid_t tid) { raw_ptrace(PTRACE_POKEUSER, tid, debug_register(7), 0); }
+
 int arm(pid_t tid, std::span<const wire::Unit> units, std::uint64_t dr7) {
   // An exec clears the debug registers without an event, and rr itself sets DR7 to 0 now and then:
   // look each time. The kernel returns what was written for the enable and type bits.

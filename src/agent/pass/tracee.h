@@ -29,6 +29,8 @@ std::optional<std::uint64_t> read_dr6(pid_t tid);
 void set_dr6(pid_t tid, std::uint64_t value);
 /// Sets the debug registers if DR7 does not hold `dr7` already. 0, or the errno of the failure.
 int arm(pid_t tid, std::span<const wire::Unit> units, std::uint64_t dr7);
+/// Clears DR7.
+void disarm(pid_t tid);
 /// DR7 for these units.
 std::uint64_t dr7_of(std::span<const wire::Unit> units);
 
