@@ -52,6 +52,19 @@ std::string fitted(std::string_view text, double width) {
   return escape_xml(shortened(text, static_cast<std::size_t>(std::max(3.0, width / kCharacter))));
 }
 
+// A function's name in little space: whole if it fits, else without its qualifiers, arguments and
+// template arguments ("Worker::resolve<Item>(Job&)" → "resolve", "runtime.gcStart" → "gcStart").
+std::string function_label(std::string_view name, double width) {
+  const auto room = static_cast<std::size_t>(std::max(3.0, width / kCharacter));
+  if (name.size() > room) {
+    std::string_view plain = name.substr(0, std::min(name.find('('), name.find('<')));
+    const std::size_t at = plain.find_last_of(":.");
+    if (at != std::string_view::npos) plain.remove_prefix(at + 1);
+    if (!plain.empty()) name = plain;
+  }
+  return fitted(name, width);
+}
+
 // What a hop did to its slot.
 enum class Touch { wrote, saw, left_alone };
 
@@ -267,7 +280,7 @@ class Picture {
            to_string(hop.confidence), x, y, radius_);
       draw("<text class=\"number\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>", x, y + 4, hop.index);
       draw("<text class=\"label\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text></a>", x,
-           above ? y - radius_ - 8 : y + radius_ + 15, fitted(actor, room));
+           above ? y - radius_ - 8 : y + radius_ + 15, function_label(actor, room));
     }
   }
 
