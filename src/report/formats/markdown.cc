@@ -91,8 +91,9 @@ class MarkdownWriter {
     for (auto it = hops.rbegin(); it != hops.rend(); ++it) {
       const Hop& hop = **it;
       std::string label = fmt::format("hop {}: {}", hop.index, diagram_name(actor_of(hop)));
-      const std::string at = place_text(report_.program.cwd, hop.writer.file, hop.writer.line,
-                                        hop.writer.module, hop.writer.module_offset);
+      std::string at = place_text(report_.program.cwd, hop.writer.file, hop.writer.line,
+                                  hop.writer.module, hop.writer.module_offset);
+      if (at.size() > 40) at = base_name(at);
       std::string text = mermaid_label(label);
       if (!at.empty()) text += "<br/>" + mermaid_label(diagram_name(at));
       text += "<br/>" + mermaid_label(hop.kind == HopKind::crash_report ? "the crash was noticed"
