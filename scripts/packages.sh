@@ -9,7 +9,8 @@ tool_packages=(g++ cmake ninja-build llvm-19-dev libzydis-dev nlohmann-json3-dev
 # The Go crash of the quick start.
 # shellcheck disable=SC2034
 fixture_packages=(golang-1.19-go golang-1.19-src gcc libc6-dev python3-minimal)
-# The tests: GoogleTest, more compilers, a validator, tools that they call.
+# The tests: GoogleTest, more compilers, a validator, tools that they call. Beyond these, the tests of
+# report formats use chromium and npm where they are installed, and are skipped where they are not.
 # shellcheck disable=SC2034
 test_packages=(libgtest-dev clang-14 rustc python3 python3-jsonschema binutils gdb)
 

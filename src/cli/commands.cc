@@ -1,6 +1,9 @@
+#include "cli/ci_command.h"
+#include "cli/cluster_command.h"
 #include "cli/command.h"
 #include "cli/doctor_command.h"
 #include "cli/record_command.h"
+#include "cli/report_command.h"
 #include "cli/run_command.h"
 #include "cli/triage_command.h"
 
@@ -11,6 +14,9 @@ std::vector<std::unique_ptr<Command>> all_commands() {
   out.push_back(make_run_command());
   out.push_back(make_record_command());
   out.push_back(make_triage_command());
+  out.push_back(make_ci_command());
+  out.push_back(make_report_command());
+  out.push_back(make_cluster_command());
   out.push_back(make_doctor_command());
   return out;
 }

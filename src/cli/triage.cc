@@ -1,9 +1,7 @@
 #include "cli/triage.h"
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <memory>
@@ -13,6 +11,7 @@
 #include "base/file.h"
 #include "base/subprocess.h"
 #include "cli/exit_codes.h"
+#include "cli/terminal.h"
 #include "provenance/engine.h"
 #include "recorder/engine_choice.h"
 #include "recorder/engine_probe.h"
@@ -162,13 +161,9 @@ Status show_report(const report::Report& report, const ReportOutput& output) {
   if (output.text) {
     report::TextOptions options;
     options.backtraces = output.backtraces;
-    if (isatty(STDOUT_FILENO) == 1) {
-      options.colour = true;
-      winsize size{};
-      if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col != 0) {
-        options.columns = size.ws_col;
-      }
-    }
+    const Terminal terminal = stdout_terminal();
+    options.colour = terminal.present;
+    options.columns = terminal.columns;
     const std::string text = report::to_text(report, options);
     if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
       return Error{ErrorCode::io, "the report could not be written to stdout"};

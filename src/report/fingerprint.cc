@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <string_view>
@@ -65,11 +66,36 @@ std::string_view function_name(std::string_view name) {
   return name.substr(0, end);
 }
 
+bool is_hex(std::string_view text) {
+  return text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+// Without the hashes that change with any edit of the package or crate: cgo's
+// "_cgo_d6b9d4d7ca83_Cfunc_f" and "_cgoexp_d6b9d4d7ca83_f", and Rust's "f::h0123456789abcdef".
+std::string stable_name(std::string_view symbol) {
+  constexpr std::size_t kCgoDigits = 12;
+  constexpr std::size_t kRustDigits = 16;
+  std::string name(function_name(symbol));
+  for (const std::string_view prefix : {"_cgo_", "_cgoexp_"}) {
+    const std::size_t end = prefix.size() + kCgoDigits;
+    if (name.starts_with(prefix) && name.size() > end && name[end] == '_' &&
+        is_hex(std::string_view(name).substr(prefix.size(), kCgoDigits))) {
+      return name.erase(prefix.size(), kCgoDigits + 1);
+    }
+  }
+  const std::size_t hash = name.size() - std::min(name.size(), kRustDigits + 3);
+  if (std::string_view(name).substr(hash).starts_with("::h") &&
+      is_hex(std::string_view(name).substr(hash + 3))) {
+    name.resize(hash);
+  }
+  return name;
+}
+
 // "items[3].next" → "items[].next": which element it was differs from run to run.
-std::string member_path(std::string_view member) {
+std::string without_indices(std::string_view path) {
   std::string out;
   bool inside = false;
-  for (const char c : member) {
+  for (const char c : path) {
     if (c == ']') inside = false;
     if (!inside) out.push_back(c);
     if (c == '[') inside = true;
@@ -124,9 +150,9 @@ Fingerprint fingerprint(const Report& report) {
   if (report.verdict.bug_class == BugClass::unknown) hash.add_field(report.crash.kind);
   hash.add_field(module_name(site.module));
   hash.add_field(base_name(site.file));
-  hash.add_field(function_name(site.function));
-  hash.add_field(site.variable);
-  hash.add_field(member_path(site.member));
+  hash.add_field(stable_name(site.function));
+  hash.add_field(without_indices(site.variable));
+  hash.add_field(without_indices(site.member));
   Fingerprint result;
   result.loose = "1l-" + hash.hex();
   hash.add_field(fmt::format("{}", site.line));

@@ -77,6 +77,25 @@ TEST(Fingerprint, IgnoresWhatCompilersAndLinkersAdd) {
   EXPECT_EQ(key("f.part.1.cold", "libfoo.so", "items[0].next"), plain);
   EXPECT_EQ(key("f [clone .isra.0]", "libfoo.so", "items[12].next"), plain);
   EXPECT_NE(key("g", "libfoo.so", "items[3].next"), plain);
+  const auto cgo = key("_cgo_d6b9d4d7ca83_Cfunc_cache", "prog", "");
+  EXPECT_EQ(key("_cgo_0123456789ab_Cfunc_cache", "prog", ""), cgo);
+  EXPECT_NE(key("_cgo_0123456789ab_Cfunc_other", "prog", ""), cgo);
+  EXPECT_EQ(key("_cgoexp_d6b9d4d7ca83_f", "prog", ""), key("_cgoexp_2619886663a1_f", "prog", ""));
+  EXPECT_NE(key("_cgoexp_f", "prog", ""), key("_cgoexp_g", "prog", ""));
+  EXPECT_EQ(key("app::run::h0123456789abcdef", "prog", ""),
+            key("app::run::hfedcba9876543210", "prog", ""));
+  EXPECT_EQ(key("app::run::h0123456789abcdef", "prog", ""), key("app::run", "prog", ""));
+  EXPECT_NE(key("app::run::hot", "prog", ""), key("app::run", "prog", ""));
+}
+
+TEST(Fingerprint, WhichElementItWasDoesNotMatter) {
+  Report report = full_report();
+  report.verdict.cause->variable = "allp[0]";
+  const Fingerprint keys = fingerprint(report);
+  report.verdict.cause->variable = "allp[3]";
+  EXPECT_EQ(fingerprint(report), keys);
+  report.verdict.cause->variable = "allp";
+  EXPECT_NE(fingerprint(report).loose, keys.loose);
 }
 
 TEST(Fingerprint, WithoutACauseTheLastMainHopCounts) {

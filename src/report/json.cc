@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "report/fields.h"
-#include "report/fingerprint.h"
+#include "report/presentable.h"
 #include "report/sanitize.h"
 
 namespace culprit::report {
@@ -365,30 +365,6 @@ Status check_links(const Report& report) {
   return {};
 }
 
-// A report that is fit to be written: numbered, with what follows from the rest filled in, and with
-// no link to a hop that is cut off.
-Report completed(const Report& original) {
-  Report report = original;
-  report.schema_version = kSchemaVersion;
-  number_hops(report.hops);
-  Verdict& verdict = report.verdict;
-  const BugClassInfo& bug = info(verdict.bug_class);
-  if (verdict.title.empty()) verdict.title = bug.title;
-  if (verdict.suggested_fix.empty()) verdict.suggested_fix = bug.fix;
-  if (report.fingerprint.strict.empty() || report.fingerprint.loose.empty()) {
-    report.fingerprint = fingerprint(report);
-  }
-  if (report.hops.size() > kMaxHops) {
-    std::string cut =
-        fmt::format("this report holds the first {} hops of {}", kMaxHops, report.hops.size());
-    if (report.warnings.size() >= kMaxItems) report.warnings.resize(kMaxItems - 1);
-    report.warnings.push_back(std::move(cut));
-    report.hops.resize(kMaxHops);
-  }
-  std::erase_if(verdict.evidence, [&](std::uint32_t index) { return index >= report.hops.size(); });
-  return report;
-}
-
 }  // namespace
 
 Json to_json(const Report& report) {
@@ -404,10 +380,12 @@ std::string to_json_text(const Report& report) {
 }
 
 Result<Report> from_json(const Json& json) {
-  if (!json.is_object()) return Error{ErrorCode::bad_input, "a report must be a JSON object"};
+  if (!json.is_object()) {
+    return Error{ErrorCode::bad_input, fmt::format("not a JSON object; {}", kNoReport)};
+  }
   const auto version = json.find("schema_version");
   if (version == json.end() || !version->is_string()) {
-    return Error{ErrorCode::bad_input, "schema_version: missing; this is no culprit report"};
+    return Error{ErrorCode::bad_input, fmt::format("schema_version: missing; {}", kNoReport)};
   }
   const std::string& text = version->get_ref<const std::string&>();
   if (!text.starts_with("1.") || text.size() > 8) {

@@ -12,6 +12,9 @@ namespace culprit::report {
 
 using Json = nlohmann::ordered_json;
 
+/// How the message of an error ends where the input is JSON, but nothing that culprit wrote.
+inline constexpr std::string_view kNoReport = "this is no culprit report";
+
 /// The report as JSON: keys in the fixed order of the schema, every string made harmless and
 /// bounded (sanitize.h, limits.h), lists cut at their limits (a warning is added when hops were
 /// cut).

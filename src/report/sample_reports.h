@@ -1,6 +1,8 @@
 // Reports made by hand, for tests only.
 #pragma once
 
+#include <cstdint>
+
 #include "report/model.h"
 
 namespace culprit::report {
@@ -14,5 +16,9 @@ namespace culprit::report {
 /// Every string that a program controls is an attack: escapes, markup, invalid UTF-8, 10 MB, and
 /// every list is over its limit.
 [[nodiscard]] Report hostile_report();
+
+/// A chain of `hops` hops (at least 4) as a real one could be: three threads of two processes, memory of
+/// all kinds with its owners' lives, a side branch, source excerpts and backtraces of 12 frames.
+[[nodiscard]] Report long_report(std::uint32_t hops);
 
 }  // namespace culprit::report

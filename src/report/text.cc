@@ -10,12 +10,10 @@
 
 #include "report/limits.h"
 #include "report/sanitize.h"
+#include "report/words.h"
 
 namespace culprit::report {
 namespace {
-
-constexpr std::size_t kMaxShownFrames = 4;
-constexpr std::size_t kMaxShownName = 300;
 
 enum class Style { plain, title, heading, strong, faint, good, fair, open };
 
@@ -71,120 +69,6 @@ std::size_t width_of(std::string_view text) {
   return width;
 }
 
-// --- wording -------------------------------------------------------------------------------------
-
-std::string clean(std::string_view text) { return sanitize(text, kMaxShownName); }
-
-std::string function_of(const std::string& demangled, const std::string& function) {
-  return clean(demangled.empty() ? function : demangled);
-}
-
-std::string_view verb_of(const Hop& hop) {
-  switch (hop.kind) {
-    case HopKind::crash_report:
-      return "the crash was noticed here";
-    case HopKind::load:
-      return "loaded";
-    case HopKind::register_slice:
-      return "passed on in registers";
-    case HopKind::store:
-      return "stored";
-    case HopKind::runtime_store:
-      return "the runtime recorded";
-    case HopKind::block_copy:
-      return "copied";
-    case HopKind::stale_bytes:
-      return "left as it was";
-    case HopKind::kernel_write:
-      return "the kernel wrote";
-    case HopKind::foreign_write:
-      return "written from outside the process";
-    case HopKind::channel:
-      return "received";
-    case HopKind::remap:
-      return "the mapping was replaced";
-    case HopKind::arithmetic:
-      return "computed";
-    case HopKind::allocation:
-      return "allocated";
-    case HopKind::release:
-      return "released";
-    case HopKind::registration:
-      return "registered";
-    case HopKind::conflict:
-      return "accessed without order";
-    case HopKind::initial_image:
-      return "there from the start";
-    case HopKind::origin:
-      return "born here";
-  }
-  return "";
-}
-
-std::string_view name_of(RegionKind region) {
-  switch (region) {
-    case RegionKind::stack:
-      return "the stack";
-    case RegionKind::runtime_stack:
-      return "a stack of the runtime";
-    case RegionKind::heap:
-      return "the heap";
-    case RegionKind::runtime_object:
-      return "the runtime's memory";
-    case RegionKind::global:
-      return "static storage";
-    case RegionKind::tls:
-      return "thread-local storage";
-    case RegionKind::code:
-      return "code";
-    case RegionKind::mapping:
-      return "a mapping";
-    case RegionKind::kernel:
-      return "the kernel's pages";
-    case RegionKind::unmapped:
-      return "unmapped memory";
-    case RegionKind::unknown:
-      break;
-  }
-  return "memory";
-}
-
-std::string_view reason_of(StopReason reason) {
-  switch (reason) {
-    case StopReason::origin_found:
-      return "the origin was found";
-    case StopReason::kernel_input:
-      return "the value came from outside the program";
-    case StopReason::constant:
-      return "the value is a constant in the code";
-    case StopReason::arithmetic:
-      return "the value was computed from several inputs";
-    case StopReason::mapping_created:
-      return "the bytes are those the mapping was created with";
-    case StopReason::initial_image:
-      return "the bytes were there before the first instruction";
-    case StopReason::start_of_recording:
-      return "the recording begins here";
-    case StopReason::limit_reached:
-      return "a limit was reached";
-    case StopReason::timeout:
-      return "the time was up";
-    case StopReason::decoder_unknown:
-      return "the data flow of an instruction is not known";
-    case StopReason::replay_diverged:
-      return "the replay diverged from the recording";
-    case StopReason::value_not_found:
-      return "the reported value was not found in the program";
-    case StopReason::writer_not_found:
-      return "no write to the slot was seen";
-    case StopReason::unexplained_change:
-      return "nothing in the trace explains the change";
-    case StopReason::interrupted:
-      return "it was interrupted";
-  }
-  return "";
-}
-
 // --- layout --------------------------------------------------------------------------------------
 
 class TextWriter {
@@ -207,11 +91,10 @@ class TextWriter {
   // Verdict first: what, where, why, and what to do.
   void verdict() {
     const Verdict& v = report_.verdict;
-    const BugClassInfo& bug = info(v.bug_class);
-    const std::string title = clean(v.title.empty() ? std::string(bug.title) : v.title);
+    const std::string title = title_of(v);
     paragraph(0, 0, paint(title, Style::title) + "  " + tag(v.confidence));
     if (v.cause) {
-      std::string where = site(*v.cause);
+      const std::string where = cause_text(*v.cause, report_.program.cwd);
       if (!where.empty()) paragraph(2, 2, paint(where, Style::strong));
     }
     blank();
@@ -219,43 +102,21 @@ class TextWriter {
       text_block(2, v.explanation);
       blank();
     }
-    const std::string fix = v.suggested_fix.empty() ? std::string(bug.fix) : v.suggested_fix;
-    paragraph(2, 7, paint("Fix:", Style::heading) + " " + sanitize(fix, kMaxProse));
+    paragraph(2, 7, paint("Fix:", Style::heading) + " " + fix_of(v));
     if (!complete(report_)) {
-      std::string why =
-          fmt::format("{} ({})", reason_of(v.stopped_because), to_string(v.stopped_because));
-      if (!v.stopped_detail.empty()) why += ": " + sanitize(v.stopped_detail, kMaxProse);
-      paragraph(2, 4, paint("The chain is incomplete:", Style::open) + " " + why);
+      paragraph(2, 4, paint("The chain is incomplete:", Style::open) + " " + stop_text(v));
     }
     blank();
   }
 
-  std::string site(const CauseSite& cause) const {
-    std::string what = clean(cause.variable);
-    if (!cause.member.empty()) what += (what.empty() ? "" : ".") + clean(cause.member);
-    std::string where = clean(cause.function);
-    std::string at = place(cause.file, cause.line, cause.module, std::nullopt);
-    std::string line = what;
-    if (!where.empty()) line += (line.empty() ? "in " : " in ") + where;
-    if (!at.empty()) line += (line.empty() ? "" : ", ") + at;
-    return line;
-  }
-
   void crash() {
     const Crash& c = report_.crash;
-    std::string first = sanitize(c.message, kMaxProse, Lines::many);
-    first = first.substr(0, first.find('\n'));
-    std::string line;
-    if (!c.signal_name.empty()) line = clean(c.signal_name);
-    if (c.fault_address)
-      line += fmt::format("{}at {}", line.empty() ? "" : " ", to_hex(*c.fault_address));
-    if (!first.empty()) line += (line.empty() ? "" : ": ") + first;
-    if (line.empty() && c.kind != "user_named") line = clean(c.kind);
+    const std::string line = crash_text(c);
     if (!line.empty()) paragraph(0, 8, paint("Crash", Style::heading) + "   " + line);
     if (report_.suspect) {
       const Suspect& s = *report_.suspect;
       std::string value = paint(to_hex(s.value), Style::strong);
-      if (!s.description.empty()) value += ", " + clean(s.description);
+      if (!s.description.empty()) value += ", " + shown(s.description);
       if (!s.how_chosen.empty()) value += " (" + sanitize(s.how_chosen, kMaxProse) + ")";
       paragraph(0, 8, paint("Value", Style::heading) + "   " + value);
     }
@@ -267,8 +128,8 @@ class TextWriter {
     paragraph(0, 0,
               paint("How the value got there, from the crash back to its origin", Style::heading));
     blank();
-    const std::size_t shown = std::min(report_.hops.size(), kMaxHops);
-    for (std::size_t i = 0; i < shown; ++i) {
+    const std::size_t count = std::min(report_.hops.size(), kMaxHops);
+    for (std::size_t i = 0; i < count; ++i) {
       hop(report_.hops[i]);
       blank();
     }
@@ -278,8 +139,9 @@ class TextWriter {
     const std::size_t margin = h.main_line ? 0 : 4;
     const std::size_t body = margin + 5;
     const Writer& w = h.writer;
-    std::string head = function_of(w.demangled, w.function);
-    const std::string at = place(w.file, w.line, w.module, w.module_offset);
+    std::string head = function_name(w.demangled, w.function);
+    const std::string at =
+        place_text(report_.program.cwd, w.file, w.line, w.module, w.module_offset);
     if (head.empty() && h.syscall) head = "the kernel";
     if (head.empty()) head = fmt::format("{}", h.kind == HopKind::crash_report ? "crash" : "??");
     std::string line = paint(fmt::format("{:>3}  ", fmt::format("#{}", h.index)), Style::strong) +
@@ -287,47 +149,40 @@ class TextWriter {
     if (!at.empty()) line += "  " + at;
     line += "  " + tag(h.confidence);
     paragraph(margin, body, line);
+    const std::string part = bytes_text(h);
     if (!h.main_line && h.parent) {
-      paragraph(body, body + 2,
-                paint(fmt::format("side branch of #{}{}", *h.parent, bytes(h)), Style::faint));
+      paragraph(
+          body, body + 2,
+          paint(fmt::format("side branch of #{}{}{}", *h.parent, part.empty() ? "" : ", ", part),
+                Style::faint));
     } else if (h.bytes && h.bytes->count < 8) {
-      paragraph(body, body + 2, paint(bytes(h).substr(2), Style::faint));
+      paragraph(body, body + 2, paint(part, Style::faint));
     }
-    std::string code =
-        sanitize(w.source_line.empty() ? w.instruction : w.source_line, kMaxShownName, Lines::code);
-    std::replace(code.begin(), code.end(), '\t', ' ');
-    if (const std::size_t start = code.find_first_not_of(' '); start != std::string::npos) {
-      paragraph(body, body + 4, paint("> " + code.substr(start), Style::faint));
+    if (const std::string code = code_of(w); !code.empty()) {
+      paragraph(body, body + 4, paint("> " + code, Style::faint));
     }
     deed(body, h);
-    if (const std::string from = came_from(h); !from.empty()) paragraph(body, body + 2, from);
-    if (const std::string who = who_and_when(h); !who.empty()) {
+    if (const std::string from = source_text(h); !from.empty()) paragraph(body, body + 2, from);
+    if (const std::string who = moment_text(h.position); !who.empty()) {
       paragraph(body, body + 2, paint(who, Style::faint));
     }
     if (options_.backtraces) {
       for (const Frame& frame : h.backtrace) backtrace_line(body + 2, frame);
-    } else if (const std::string callers = called_from(h); !callers.empty()) {
+    } else if (const std::string callers = callers_text(h, report_.program.cwd); !callers.empty()) {
       paragraph(body, body + 2, paint(callers, Style::faint));
     }
     if (!h.note.empty()) text_block(body, h.note);
-  }
-
-  static std::string bytes(const Hop& h) {
-    if (!h.bytes || h.bytes->count == 0) return "";
-    if (h.bytes->count == 1) return fmt::format(", byte {} of the value", h.bytes->first);
-    return fmt::format(", bytes {}-{} of the value", h.bytes->first,
-                       std::uint64_t{h.bytes->first} + h.bytes->count - 1);
   }
 
   // The deed: the summary if the hop has one, with the values and the slot on a line of their own;
   // else a sentence of all of them.
   void deed(std::size_t indent, const Hop& h) {
     const std::size_t hanging = indent + 2;
-    const bool has_value = h.value_after && h.kind != HopKind::release && h.kind != HopKind::remap;
-    const std::string value = has_value ? paint(to_hex(*h.value_after), Style::strong) : "";
-    const bool changed = h.value_before && has_value && *h.value_before != *h.value_after;
+    const bool valued = has_value(h);
+    const std::string value = valued ? paint(to_hex(*h.value_after), Style::strong) : "";
+    const bool changed = h.value_before && valued && *h.value_before != *h.value_after;
     const std::string slot = h.location ? location(*h.location) : "";
-    const std::string by = h.syscall ? "by " + syscall(*h.syscall) : "";
+    const std::string by = h.syscall ? "by " + syscall_text(*h.syscall) : "";
     if (!h.summary.empty()) {
       paragraph(indent, hanging, sanitize(h.summary, kMaxName));
       std::string line = changed ? to_hex(*h.value_before) + " → " : "";
@@ -337,8 +192,8 @@ class TextWriter {
       if (!slot.empty() || !by.empty() || changed) paragraph(indent, hanging, line);
       return;
     }
-    std::string line(verb_of(h));
-    if (has_value) line += (h.kind == HopKind::crash_report ? ": " : " ") + value;
+    std::string line(verb_of(h.kind));
+    if (valued) line += (h.kind == HopKind::crash_report ? ": " : " ") + value;
     if (!slot.empty()) {
       const bool read = h.kind == HopKind::load || h.kind == HopKind::crash_report;
       line += (read ? " from " : h.kind == HopKind::stale_bytes ? " in " : " into ") + slot;
@@ -349,143 +204,23 @@ class TextWriter {
   }
 
   std::string location(const Location& l) const {
-    std::string text;
-    if (l.owner) {
-      const Owner& o = *l.owner;
-      std::string name = clean(o.variable);
-      if (!o.member.empty()) name += (name.empty() || o.member[0] == '[' ? "" : ".") + clean(o.member);
-      if (name.empty() && o.object_size) {
-        name =
-            fmt::format("offset {} of a block of {} bytes", o.offset.value_or(0), *o.object_size);
-      }
-      if (name.empty()) name = clean(l.description);
-      if (name.empty()) name = name_of(l.region);
-      std::vector<std::string> details;
-      if (!o.type.empty()) details.push_back(clean(o.type));
-      if (!o.function.empty()) details.push_back("local of " + clean(o.function));
-      if (!o.allocator.empty()) details.push_back("from " + clean(o.allocator));
-      if (o.frame_offset && o.variable.empty()) {
-        details.push_back(fmt::format("frame offset {}", *o.frame_offset));
-      }
-      if (!o.declared_file.empty()) {
-        details.push_back(place(o.declared_file, o.declared_line, "", {}));
-      }
-      text = paint(name, Style::strong);
-      if (!details.empty()) {
-        text += fmt::format(" ({})", fmt::join(details, ", "));
-      }
-    }
-    if (text.empty()) text = clean(l.description);
-    if (text.empty()) text = name_of(l.region);
-    text += fmt::format(" at {}", to_hex(l.address));
+    const std::string name = slot_name(l);
+    std::string text = l.owner ? paint(name, Style::strong) : name;
+    const std::string details = slot_details(l, report_.program.cwd);
+    if (!details.empty()) text += " (" + details + ")";
+    text += " at " + to_hex(l.address);
     if (l.owner && !l.owner->variable.empty() && l.owner->life.alive_at_write == false) {
       text += ", which did not exist then";
     }
     return text;
   }
 
-  static std::string syscall(const Syscall& s) {
-    std::string text = s.name.empty() ? fmt::format("system call {}", s.number) : clean(s.name);
-    std::vector<std::string> arguments;
-    for (const std::uint64_t argument : s.arguments) {
-      if (arguments.size() == 6) break;
-      arguments.push_back(to_hex(argument));
-    }
-    text += fmt::format("({}) = {}", fmt::join(arguments, ", "), s.result);
-    if (!s.path.empty()) text += " on " + clean(s.path);
-    if (s.file_offset) text += fmt::format(" at offset {}", *s.file_offset);
-    return text;
-  }
-
-  std::string came_from(const Hop& h) const {
-    if (!h.source || h.source->kind == SourceKind::unknown) return "";
-    const Source& s = *h.source;
-    std::string text = "the value came from ";
-    switch (s.kind) {
-      case SourceKind::memory:
-        text += s.description.empty() ? "memory" : "";
-        break;
-      case SourceKind::register_:
-        text += "register " + clean(s.register_name);
-        break;
-      case SourceKind::immediate:
-        text += "a constant in the code";
-        break;
-      case SourceKind::zero:
-        text += "zeroing";
-        break;
-      case SourceKind::address:
-        text += "the address of an object";
-        break;
-      case SourceKind::arithmetic:
-        text += "a computation";
-        break;
-      case SourceKind::syscall:
-        text += "the kernel";
-        break;
-      case SourceKind::file:
-        text += "a mapped file";
-        break;
-      case SourceKind::argument:
-        text += "the program's arguments or environment";
-        break;
-      case SourceKind::unknown:
-        break;
-    }
-    if (!s.description.empty()) {
-      text += (text.ends_with(' ') ? "" : ", ") + clean(s.description);
-    }
-    if (s.address) text += fmt::format(" at {}", to_hex(*s.address));
-    for (const Source& input : h.inputs) {
-      text += fmt::format(
-          "{}{}{}", &input == h.inputs.data() ? "; inputs: " : ", ",
-          clean(input.description.empty() ? std::string(to_string(input.kind)) : input.description),
-          input.value ? " = " + to_hex(*input.value) : "");
-      if (input.followed && h.inputs.size() > 1) text += " (followed)";
-    }
-    return text;
-  }
-
-  static std::string who_and_when(const Hop& h) {
-    const Position& p = h.position;
-    std::string text;
-    if (p.thread.value != 0) text = fmt::format("thread {}", p.thread.value);
-    if (!p.thread_name.empty())
-      text += fmt::format("{}({})", text.empty() ? "thread " : " ", clean(p.thread_name));
-    if (p.process.value != 0 && p.process.value != p.thread.value) {
-      text += fmt::format("{}process {}", text.empty() ? "" : ", ", p.process.value);
-    }
-    if (p.event) text += fmt::format("{}event {}", text.empty() ? "" : ", ", p.event.value);
-    return text;
-  }
-
-  // The callers in one line, without the frame that the hop's head names.
-  std::string called_from(const Hop& h) const {
-    std::vector<std::string> callers;
-    bool first = true;
-    for (const Frame& frame : h.backtrace) {
-      const bool self = first && frame.function == h.writer.function;
-      first = false;
-      if (self) continue;
-      if (callers.size() == kMaxShownFrames) {
-        callers.emplace_back("…");
-        break;
-      }
-      std::string name = function_of(frame.demangled, frame.function);
-      if (name.empty()) continue;
-      const std::string at = place(frame.file, frame.line, "", {});
-      if (!at.empty()) name += " (" + at + ")";
-      callers.push_back(std::move(name));
-    }
-    if (callers.empty()) return "";
-    return fmt::format("called from {}", fmt::join(callers, " ← "));
-  }
-
   void backtrace_line(std::size_t indent, const Frame& frame) {
-    std::string name = function_of(frame.demangled, frame.function);
+    std::string name = function_name(frame.demangled, frame.function);
     if (name.empty() && frame.pc) name = to_hex(*frame.pc);
     std::string line =
-        name + "  " + place(frame.file, frame.line, frame.module, frame.module_offset);
+        name + "  " +
+        place_text(report_.program.cwd, frame.file, frame.line, frame.module, frame.module_offset);
     if (frame.inlined) line += "  (inlined)";
     if (frame.stack == StackKind::goroutine && frame.goroutine) {
       line += fmt::format("  [goroutine {}]", *frame.goroutine);
@@ -493,34 +228,6 @@ class TextWriter {
       line += fmt::format("  [{} stack]", to_string(frame.stack));
     }
     paragraph(indent, indent + 4, paint(line, Style::faint));
-  }
-
-  // "import.c:31", relative to the program's directory where that is possible; else the module and
-  // the offset in it.
-  std::string place(const std::string& file, std::uint32_t line, const std::string& module,
-                    const std::optional<std::uint64_t>& offset) const {
-    if (!file.empty()) {
-      std::string shown = clean(shorten(file));
-      if (line != 0) shown += fmt::format(":{}", line);
-      return shown;
-    }
-    if (module.empty()) return "";
-    std::string shown = clean(std::string_view(module).substr(module.rfind('/') + 1));
-    if (offset) shown += fmt::format("+{}", to_hex(*offset));
-    return shown;
-  }
-
-  // Relative to the program's directory where that is possible, else the last two parts.
-  std::string_view shorten(std::string_view path) const {
-    const std::string& cwd = report_.program.cwd;
-    if (cwd.size() > 1 && path.size() > cwd.size() + 1 && path.starts_with(cwd) &&
-        path[cwd.size()] == '/') {
-      return path.substr(cwd.size() + 1);
-    }
-    if (!path.starts_with('/')) return path;
-    const std::size_t last = path.rfind('/');
-    const std::size_t before = last == 0 ? std::string_view::npos : path.rfind('/', last - 1);
-    return before == std::string_view::npos ? path : path.substr(before + 1);
   }
 
   void revisits() {
@@ -541,23 +248,22 @@ class TextWriter {
 
   void remarks() {
     for (const std::string& warning : report_.warnings) {
-      paragraph(0, 9, paint("Warning:", Style::fair) + " " + clean(warning));
+      paragraph(0, 9, paint("Warning:", Style::fair) + " " + shown(warning));
     }
     for (const std::string& limitation : report_.engine.limitations) {
-      paragraph(0, 6, "Note: " + clean(limitation));
+      paragraph(0, 6, "Note: " + shown(limitation));
     }
     std::string line;
-    if (!report_.engine.name.empty()) line = "Engine " + clean(report_.engine.name);
+    if (!report_.engine.name.empty()) line = "Engine " + shown(report_.engine.name);
     const Stats& s = report_.stats;
     if (s.passes > 0) {
-      double total = 0;
-      for (const Stats::Phase& phase : s.phases) total += phase.elapsed_ms;
+      const double total = total_ms(s);
       line += fmt::format("{}{} replay {}", line.empty() ? "" : ", ", s.passes,
                           s.passes == 1 ? "pass" : "passes");
       if (total > 0) line += fmt::format(", {:.1f} s", total / 1000);
     }
     if (!report_.trace.directory.empty()) {
-      line += fmt::format("{}trace {}", line.empty() ? "" : ", ", clean(report_.trace.directory));
+      line += fmt::format("{}trace {}", line.empty() ? "" : ", ", shown(report_.trace.directory));
     }
     if (!line.empty()) paragraph(0, 2, paint(line, Style::faint));
     while (out_.ends_with("\n\n")) out_.pop_back();

@@ -138,7 +138,7 @@ def main():
         subprocess.run([options.samples, "write", directory], check=True, timeout=60)
         reports = sorted(pathlib.Path(directory).glob("*.json"))
         expect(len(reports) == 3, f"{len(reports)} samples instead of 3")
-        reports += sorted(options.golden.glob("*.json"))
+        reports += sorted(options.golden.rglob("*.json"))
         for path in reports:
             report = json.loads(path.read_text(encoding="utf-8"))
             for error in strict.iter_errors(report):
