@@ -106,7 +106,9 @@ Result<std::optional<replay::HeapBlock>> Chain::block_of_old_pointer(const Resol
     return made->allocated.ordinal < there->allocated.ordinal ? std::optional(*made) : nothing;
   }
   const ValueSource& source = pointer.source;
-  if (source.kind != ValueSource::Kind::memory || !source.address || source.size != 8) return nothing;
+  const bool from_memory = source.kind == ValueSource::Kind::memory ||
+                           source.kind == ValueSource::Kind::arithmetic;
+  if (!from_memory || !source.address || source.size != 8) return nothing;
   auto stored = find_last_writer(replay_, *image_, Slot{*source.address, 8, value}, moment.mark,
                                  std::nullopt, true, remaining(), report_.stats);
   if (!stored.ok()) return stored.error();
@@ -184,7 +186,7 @@ bool Chain::written_through_bad_pointer(const LastWriter& found, const ResolvedS
     auto meant = object_meant(replay_, *image_, writer.moment, Address{value}, slot.address, remaining(),
                               report_.stats);
     if (!meant.ok()) return false;
-    const bool moved = value != *writer.pointer;
+    const bool moved = writer.pointer && value != *writer.pointer;
     if (goes_out_of(meant->object, value)) {
       intended = std::move(meant->object);
     } else if (moved && meant->array) {

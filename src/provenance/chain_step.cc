@@ -236,7 +236,11 @@ bool Chain::step() {
     stop(found.error());
     return false;
   }
-  if (found->blocks) add_block(*image_, *found->blocks, link_->place.location);
+  if (found->blocks) {
+    found->blocks = without_replaced(*image_, *std::move(found->blocks), link_->place.location);
+    if (found->blocks->holding.empty()) found->older_than_block.reset();
+    add_block(*image_, *found->blocks, link_->place.location);
+  }
   if (found->writer) narrow_to_written(*found->writer);
   const Link link = *link_;
   if (!found->writer) {

@@ -158,6 +158,23 @@ const replay::HeapBlock* living_block(const replay::HeapBlocks& blocks) {
                                                                    : &blocks.holding.front();
 }
 
+replay::HeapBlocks without_replaced(const ProcessImage& image, replay::HeapBlocks blocks,
+                                    const report::Location& location) {
+  const bool other_memory = location.region == report::RegionKind::global ||
+                            location.region == report::RegionKind::code ||
+                            location.region == report::RegionKind::stack ||
+                            location.region == report::RegionKind::kernel;
+  const replay::Mapping* mapping = image.mapping_of(location.address);
+  std::erase_if(blocks.holding, [&](const replay::HeapBlock& block) {
+    if (!block.released) return false;
+    if (other_memory) return true;
+    // (A heap that grows by brk is one mapping, however new.)
+    return mapping != nullptr && mapping->kind != replay::MappingKind::heap &&
+           mapping->created.value > image.index().event_of(block.released->position).value;
+  });
+  return blocks;
+}
+
 void add_block(const ProcessImage& image, const replay::HeapBlocks& blocks,
                report::Location& location) {
   if (blocks.holding.empty()) return;

@@ -27,6 +27,11 @@ namespace culprit::provenance {
 /// The newest block that holds the address and is not freed; null if there is none.
 [[nodiscard]] const replay::HeapBlock* living_block(const replay::HeapBlocks& blocks);
 
+/// Leaves out freed blocks whose memory is something else by now: a global's, a stack's, or a mapping's that
+/// was made after the release.
+[[nodiscard]] replay::HeapBlocks without_replaced(const ProcessImage& image, replay::HeapBlocks blocks,
+                                                  const report::Location& location);
+
 /// Says in `location` whose block it is, by the newest block that holds it: the allocator, the block's
 /// place and size, its birth and, if it was freed by then, its death. A variable name that the location has
 /// already is kept. Does nothing where no block holds it.

@@ -45,8 +45,9 @@ void examine_pointer(const ProcessImage& image, const Slot& slot, const replay::
   const auto pointer = pointer_of(image, operand, before.registers, before.known,
                                   out.moment.frames[out.frame].frame.cfa);
   if (!pointer) return;
-  out.pointer = pointer->value;
   out.pointer_register = pointer->reg;
+  if (store.repeated) return;  // the register has run along the block
+  out.pointer = pointer->value;
   if (!pointer->reg) {
     out.pointer_direct = true;
     out.pointer_object = object_at(image, out.moment, Address{*pointer->value}, live);
@@ -80,7 +81,7 @@ WriterHit examine(const ProcessImage& image, const Slot& slot, replay::Mark mark
   out.moment.frames = walk(image, hit.position.thread, hit.registers, memory);
   out.location = describe_location(image, out.moment, slot.address, slot.size, memory);
   if (auto blocks = live.heap_blocks(slot.address); blocks.ok()) {
-    out.blocks = *std::move(blocks);
+    out.blocks = without_replaced(image, *std::move(blocks), out.location);
     add_block(image, *out.blocks, out.location);
   }
   if (slot.size == 8) {
@@ -263,7 +264,10 @@ std::optional<ObjectBounds> object_at(const ProcessImage& image, const Moment& m
                                       const replay::LiveState& live) {
   const CachedMemory memory(live);
   ObjectBounds out;
-  const auto blocks = live.heap_blocks(address);
+  auto blocks = live.heap_blocks(address);
+  if (blocks.ok()) {
+    blocks = without_replaced(image, *std::move(blocks), describe_location(image, moment, address, 1, memory));
+  }
   if (blocks.ok() && !blocks->holding.empty()) {
     out.block = blocks->holding.front();
     out.range = out.block->range;

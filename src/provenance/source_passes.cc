@@ -97,6 +97,11 @@ std::optional<std::uint64_t> value_after(const PathStep& step, const WindowQuery
   return reg->size == 8 ? value : value & ((std::uint64_t{1} << (8 * reg->size)) - 1);
 }
 
+std::uint64_t size_of(const Place& place) {
+  if (const auto* range = std::get_if<ByteRange>(&place)) return range->size;
+  return std::get<x86::RegisterBytes>(place).size;
+}
+
 /// A place on the way of a value through a step window.
 struct Station {
   ValueSource source;
@@ -150,6 +155,13 @@ std::vector<Station> stations(const WindowSlice& slice, const WindowQuery& query
       if (!computed) source.kind = ValueSource::Kind::memory;
       source.address = range->start;
       source.value = value_after(step, query);
+      // Bytes that were read together belong together, wherever each of them came from before.
+      if (!computed && range->size > source.size && range->size <= 8) {
+        const auto together = static_cast<std::uint32_t>(range->size);
+        source.offset = source.offset / together * together;
+        source.size = together;
+        source.partial = together < size_of(query.asked);
+      }
       text(source);
       out.push_back({std::move(source), step.index});
     }
@@ -256,12 +268,10 @@ class WindowObserver : public replay::PassObserver {
       query.steps = query.steps.first(at - 1);
     }
     if (question_.value) {
-      const std::uint64_t size = std::holds_alternative<ByteRange>(question_.asked)
-                                     ? std::get<ByteRange>(question_.asked).size
-                                     : std::get<x86::RegisterBytes>(question_.asked).size;
       query.value.resize(8);
       std::memcpy(query.value.data(), &*question_.value, 8);
-      query.value.resize(static_cast<std::size_t>(std::min<std::uint64_t>(8, size)));
+      query.value.resize(
+          static_cast<std::size_t>(std::min<std::uint64_t>(8, size_of(question_.asked))));
     }
     window_ = &window;  // it stays until the pass has ended
     if (query.steps.empty()) {

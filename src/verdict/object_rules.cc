@@ -152,6 +152,27 @@ bool inside_container(const std::vector<report::Frame>& frames) {
 
 }  // namespace
 
+namespace {
+
+bool any_name_has(const std::vector<report::Frame>& frames, std::string_view part) {
+  return std::any_of(frames.begin(), frames.end(), [part](const report::Frame& f) {
+    return f.demangled.find(part) != std::string::npos || f.function.find(part) != std::string::npos;
+  });
+}
+
+/// The release was the library's decision: a reference count, an owner's destructor.
+bool owned_by_library(const std::vector<report::Frame>& frames) {
+  return any_name_has(frames, "_Sp_counted") || any_name_has(frames, "unique_ptr") ||
+         any_name_has(frames, "default_delete");
+}
+
+/// GCC and clang name the function that destroys a coroutine's frame so.
+bool destroys_coroutine(const std::vector<report::Frame>& frames) {
+  return any_name_has(frames, ".destroy") || any_name_has(frames, "coroutine_handle");
+}
+
+}  // namespace
+
 bool released_before(Report& report) {
   const Hop* release = last_writer(report);
   if (release == nullptr || release->kind != HopKind::release || !release->location) return false;
@@ -164,6 +185,7 @@ bool released_before(Report& report) {
   const bool container = !moved && inside_container(release->backtrace);
   v.bug_class = again && report.crash.signal_name == "SIGABRT" ? BugClass::double_free
                 : moved                                       ? BugClass::use_after_realloc
+                : destroys_coroutine(release->backtrace) ? BugClass::coroutine_use_after_destroy
                 : container                                   ? BugClass::iterator_invalidated
                                                               : BugClass::use_after_free;
   v.explanation = fmt::format("The block of {} bytes at {} was given up by {} ({})",
@@ -181,6 +203,10 @@ bool released_before(Report& report) {
   v.evidence = {release->index};
   if (previous != nullptr) v.evidence.insert(v.evidence.begin(), previous->index);
   v.confidence = release->confidence;
+  // Which of two releases is one too many, and whose fault a shared owner's release is, is not seen.
+  if (v.bug_class != BugClass::use_after_free || owned_by_library(release->backtrace)) {
+    v.confidence = std::max(v.confidence, Confidence::likely);
+  }
   v.cause = site_of_writer(release->writer);
   return true;
 }
@@ -254,7 +280,7 @@ bool unmapped(Report& report) {
   v.explanation = fmt::format("{} took the memory away; a pointer to it was still used.",
                               change->summary);
   v.evidence = {0, change->index};
-  v.confidence = weakest(report, v.evidence);
+  v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
   v.cause = site_of_writer(change->writer);
   return true;
 }

@@ -83,7 +83,8 @@ bool null_dereference(Report& report) {
     v.explanation += fmt::format(" The null was put there by {}.", writer_name(origin->writer));
     v.cause = site_of_writer(origin->writer);
     v.evidence = {0, origin->index};
-    v.confidence = weakest(report, v.evidence);
+    // That it is null is sure; that it should not be is the program's own affair.
+    v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
     const Hop* user = before(report, *origin);
     if (from_allocator(*origin)) {
       v.bug_class = BugClass::null_from_failed_allocation;
