@@ -593,7 +593,8 @@ struct Spec {
   std::vector<Probe> probes;
   Mark end;
   std::optional<Mark> begin;  ///< of the step window
-  std::uint32_t max_steps = 0;
+  std::uint32_t max_steps = 0;    ///< kept
+  std::uint64_t step_budget = 0;  ///< a window that takes more ends the pass (too_many_hits)
   bool map_events = false;
   std::uint64_t max_hits = 0;
   std::optional<HeapSpec> heap;
@@ -602,7 +603,7 @@ struct Spec {
     a(first_thread);
     a.list(units, kMaxUnits);
     a.list(probes, kMaxProbes);
-    a(end, begin, max_steps, map_events, max_hits, heap);
+    a(end, begin, max_steps, step_budget, map_events, max_hits, heap);
   }
 };
 

@@ -430,12 +430,20 @@ Result<ResolvedSource> ask_windows(replay::Replay& replay, const ProcessImage& i
     step.begin.probe = execution_of(frame.code.entry, image, moment.position.thread);
     step.begin.ordinal = entry->ordinal;
     step.max_steps = limits.max_steps;
+    step.budget = limits.budget;
     stepping.step = step;
     stepping.end = moment.mark;
     stepping.deadline = deadline;
     WindowObserver observer(image, moment, code, question, frames[k], out);
-    CULPRIT_ASSIGN(const replay::PassResult stepped, replay.run(stepping, observer));
-    count(stats, stepped);
+    const auto stepped = replay.run(stepping, observer);
+    if (!stepped.ok() && stepped.error().code == ErrorCode::bad_input) {
+      // What a shorter window has found stands.
+      stats.passes += 1;
+      out.source.note = stepped.error().message;
+      break;
+    }
+    if (!stepped.ok()) return stepped.error();
+    count(stats, *stepped);
     if (out.source.kind != ValueSource::Kind::register_) break;
     if (question.to_the_end && out.source.value) break;  // what the function was given
   }

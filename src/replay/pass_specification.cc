@@ -225,6 +225,7 @@ Result<PassOrders> make_orders(const PassSpec& pass, const TraceIndex& index,
     }
     CULPRIT_ASSIGN(spec.begin, make_mark(spec, pass.step->begin, index));
     spec.max_steps = pass.step->max_steps;
+    spec.step_budget = pass.step->budget;
   }
   if (pass.heap) {
     if (pass.step) return usage("a step window and the heap's book do not go together");

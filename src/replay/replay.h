@@ -125,6 +125,8 @@ struct StepWindow {
 struct StepSpec {
   Mark begin;                        ///< stepping starts at this hit, in the thread that made it
   std::uint32_t max_steps = 50'000;  ///< at most this many instructions are kept: the newest
+  /// A window that takes more than this ends the pass with bad_input: a step costs some 20 µs. 0: none.
+  std::uint64_t budget = 0;
 };
 
 /// What a function of an allocator does: the C and POSIX signatures.

@@ -321,6 +321,10 @@ bool PassEngine::step(Task& task, const Registers& registers) {
   const bool iterates =
       task.step_from.rip == registers.rip && task.step_from[Gpr::rcx] == registers[Gpr::rcx] + 1;
   if (!(task.step_from == registers) || steps_.total() == 0) steps_.add(registers);
+  if (spec_.step_budget != 0 && steps_.total() > spec_.step_budget) {
+    fail(wire::Failed::Reason::too_many_hits,
+         "more than " + std::to_string(spec_.step_budget) + " instructions in the step window");
+  }
   task.step_from = registers;
   const bool emulate =
       task.last_resume.request == kSysemu || task.last_resume.request == kSysemuSinglestep;
