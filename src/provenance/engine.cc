@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "crash/crash_hint.h"
 #include "provenance/chain.h"
 #include "provenance/naming.h"
 
@@ -106,6 +107,7 @@ void Chain::pick_suspect() {
   if (crash_ != nullptr) {
     out.kind = std::string(crash::to_string(crash_->kind));
     out.runtime = crash_->runtime;
+    if (crash_->hint != crash::CrashHint::none) out.hint = crash::traits(crash_->hint).name;
     for (const std::string& line : crash_->message) out.message += line + "\n";
     if (crash_->signal) out.signal = *crash_->signal;
     out.fault_address = crash_->fault_address;

@@ -312,6 +312,7 @@ template <>
 struct Fields<Crash> {
   static void visit(auto& v, auto& x) {
     v.name("kind", x.kind);
+    v.name("hint", x.hint);
     v.name("runtime", x.runtime);
     v.number("signal", x.signal);
     v.name("signal_name", x.signal_name);

@@ -385,6 +385,7 @@ struct Engine {
 /// The crash, as the program and the kernel told it.
 struct Crash {
   std::string kind;     ///< id of the front end's kind: "go_bad_pointer", "signal"
+  std::string hint;     ///< what the text says of the bug: "double_free", "pure_virtual_call"; may be empty
   std::string runtime;  ///< "go", "glibc", "ocaml", "none"
   std::optional<std::int32_t> signal;
   std::string signal_name;

@@ -46,6 +46,8 @@ bool null_dereference(report::Report& report);
 bool confused_types(report::Report& report);
 /// A constant that is used as a pointer, other than null.
 bool constant(report::Report& report);
+/// The crash text itself names the kind of bug, and the chain does not say more.
+bool stated(report::Report& report);
 /// Nothing better is known: says where the chain ends.
 bool open_end(report::Report& report);
 

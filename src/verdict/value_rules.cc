@@ -86,7 +86,16 @@ bool null_dereference(Report& report) {
     // That it is null is sure; that it should not be is the program's own affair.
     v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
     const Hop* user = before(report, *origin);
-    if (from_allocator(*origin)) {
+    const bool before_main = std::any_of(
+        report.crash.frames.begin(), report.crash.frames.end(), [](const report::Frame& f) {
+          return f.function.starts_with("_GLOBAL__sub_I") ||
+                 f.function.starts_with("__static_initialization_and_destruction") ||
+                 f.function.starts_with("__cxx_global_var_init");
+        });
+    if (before_main && (origin->kind == HopKind::initial_image || origin->kind == HopKind::remap)) {
+      v.bug_class = BugClass::static_initialisation_order;
+      v.explanation += " The crash came while static objects were made, before that one was.";
+    } else if (from_allocator(*origin)) {
       v.bug_class = BugClass::null_from_failed_allocation;
       if (user != nullptr) v.cause = site_of_writer(user->writer);
     } else if (origin->kind == HopKind::origin && user != nullptr && returned_to(*origin, *user)) {
@@ -248,6 +257,49 @@ bool constant(Report& report) {
   v.evidence = {origin->index};
   v.confidence = std::max(origin->confidence, Confidence::likely);
   v.cause = site_of_writer(origin->writer);
+  return true;
+}
+
+bool stated(Report& report) {
+  struct Stated {
+    std::string_view hint;
+    BugClass bug_class;
+  };
+  constexpr std::array<Stated, 24> kStated = {{
+      {"use_after_free", BugClass::use_after_free},
+      {"use_after_return", BugClass::use_after_return},
+      {"use_after_scope", BugClass::use_after_scope},
+      {"heap_overflow", BugClass::heap_overflow},
+      {"heap_underflow", BugClass::heap_underflow},
+      {"stack_overflow", BugClass::stack_buffer_overflow},
+      {"stack_underflow", BugClass::stack_buffer_overflow},
+      {"global_overflow", BugClass::global_overflow},
+      {"bounds", BugClass::index_out_of_range},
+      {"uninitialised", BugClass::uninitialised_memory},
+      {"data_race", BugClass::data_race},
+      {"double_free", BugClass::double_free},
+      {"invalid_free", BugClass::invalid_free},
+      {"mismatched_free", BugClass::invalid_free},
+      {"heap_metadata", BugClass::heap_overflow},
+      {"stack_canary", BugClass::stack_buffer_overflow},
+      {"stack_exhausted", BugClass::stack_exhaustion},
+      {"integer_overflow", BugClass::integer_overflow},
+      {"type_confusion", BugClass::type_confusion},
+      {"pure_virtual_call", BugClass::use_after_destroy},
+      {"invalid_iterator", BugClass::iterator_invalidated},
+      {"assertion", BugClass::deliberate_abort},
+      {"unhandled_exception", BugClass::deliberate_abort},
+      {"panic", BugClass::deliberate_abort},
+  }};
+  const auto found = std::find_if(kStated.begin(), kStated.end(),
+                                  [&](const Stated& s) { return s.hint == report.crash.hint; });
+  if (found == kStated.end()) return false;
+  open_end(report);
+  Verdict& v = report.verdict;
+  v.bug_class = found->bug_class;
+  v.confidence = Confidence::likely;
+  v.explanation = "The crash text says so. " + v.explanation;
+  if (v.evidence.empty()) v.evidence = {0};
   return true;
 }
 
