@@ -397,6 +397,8 @@ TEST(AllocationLog, PastItsBoundsTheOldestGoFirst) {
   EXPECT_EQ(at.holding[0].size, 24U);
   ASSERT_TRUE(at.above);
   EXPECT_EQ(at.above->start, start(1));
+  ASSERT_TRUE(book.blocks_at(start(0) + 24, 1).below) << "and is living";
+  EXPECT_EQ(book.blocks_at(start(0) + 24, 1).below->start, start(0));
   // Now the oldest one is living: it is forgotten whole, its release is a stray.
   ASSERT_TRUE(book.on_entry(call(kMalloc, {16})));
   book.on_return(1, start(most));
