@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <thread>
 #include <tuple>
@@ -255,6 +256,42 @@ TEST(ForwardReplayE2e, AnExecuteProbeStopsBeforeTheInstructionWithLiveAccess) {
   EXPECT_TRUE(processes_of(*recording).empty());
 }
 
+/// Compares all code in memory with the files, at the end of a pass.
+struct CodeAtEnd : Notes {
+  std::vector<std::pair<std::string, std::size_t>> differing;
+  std::size_t compared = 0;
+  void on_end(const Position& at_end, const Registers& registers, const LiveState& live) override {
+    Notes::on_end(at_end, registers, live);
+    const std::string maps = live.maps().value_or("");
+    for (std::size_t at = 0; at < maps.size();) {
+      const std::string line = maps.substr(at, maps.find('\n', at) - at);
+      at += line.size() + 1;
+      unsigned long from = 0, to = 0, offset = 0;
+      char flags[5] = "";
+      int path = 0;
+      if (std::sscanf(line.c_str(), "%lx-%lx %4s %lx %*s %*s %n", &from, &to, flags, &offset,
+                      &path) < 4 ||
+          std::string_view(flags) != "r-xp" || path == 0 ||
+          line[static_cast<std::size_t>(path)] != '/') {
+        continue;
+      }
+      std::ifstream file(line.substr(static_cast<std::size_t>(path)), std::ios::binary);
+      std::vector<char> disk(to - from);
+      file.seekg(static_cast<std::streamoff>(offset));
+      file.read(disk.data(), static_cast<std::streamsize>(disk.size()));
+      const auto size = static_cast<std::size_t>(file.gcount());
+      std::vector<std::byte> memory(size);
+      memory.resize(live.read(Address{from}, memory));
+      compared += memory.size();
+      for (std::size_t i = 0; i < memory.size(); ++i) {
+        if (static_cast<char>(memory[i]) != disk[i] && memory[i] == std::byte{0xcc}) {
+          differing.emplace_back(line, i);
+        }
+      }
+    }
+  }
+};
+
 TEST(ForwardReplayE2e, LiveMemoryShowsNoBreakpointOfRr) {
   Recording* recording = record("stores");
   ASSERT_NE(recording, nullptr);
@@ -262,39 +299,7 @@ TEST(ForwardReplayE2e, LiveMemoryShowsNoBreakpointOfRr) {
   // executable's and libc's code: rr has an int3 on that system call's instruction.
   PassSpec spec;
   spec.end = hit_mark(execute_probe(recording->at("tick")), 1);
-  struct Look : Notes {
-    std::vector<std::pair<std::string, std::size_t>> differing;
-    std::size_t compared = 0;
-    void on_end(const Position&, const Registers&, const LiveState& live) override {
-      const std::string maps = live.maps().value_or("");
-      for (std::size_t at = 0; at < maps.size();) {
-        const std::string line = maps.substr(at, maps.find('\n', at) - at);
-        at += line.size() + 1;
-        unsigned long from = 0, to = 0, offset = 0;
-        char flags[5] = "";
-        int path = 0;
-        if (std::sscanf(line.c_str(), "%lx-%lx %4s %lx %*s %*s %n", &from, &to, flags, &offset,
-                        &path) < 4 ||
-            std::string_view(flags) != "r-xp" || path == 0 ||
-            line[static_cast<std::size_t>(path)] != '/') {
-          continue;
-        }
-        std::ifstream file(line.substr(static_cast<std::size_t>(path)), std::ios::binary);
-        std::vector<char> disk(to - from);
-        file.seekg(static_cast<std::streamoff>(offset));
-        file.read(disk.data(), static_cast<std::streamsize>(disk.size()));
-        const auto size = static_cast<std::size_t>(file.gcount());
-        std::vector<std::byte> memory(size);
-        memory.resize(live.read(Address{from}, memory));
-        compared += memory.size();
-        for (std::size_t i = 0; i < memory.size(); ++i) {
-          if (static_cast<char>(memory[i]) != disk[i] && memory[i] == std::byte{0xcc}) {
-            differing.emplace_back(line, i);
-          }
-        }
-      }
-    }
-  } look;
+  CodeAtEnd look;
   RUN_PASS(result, recording, spec, look);
   EXPECT_GT(look.compared, 100'000U);
   EXPECT_TRUE(look.differing.empty());
@@ -513,6 +518,262 @@ TEST(ForwardReplayE2e, ReplacedAndVanishedPagesAreHits) {
   EXPECT_EQ(count(SYS_madvise), 1);
   EXPECT_EQ(count(SYS_clone), 1);
   EXPECT_EQ(count(SYS_exit_group), 2);
+}
+
+// ------------------------------------------------------------------------------------ the heap
+
+/// The functions of the recorded program's allocator, as it printed them.
+HeapSpec heap_spec(const Recording& recording) {
+  HeapSpec heap;
+  const auto add = [&](HeapRole role, const std::string& name) {
+    heap.functions.push_back({role, name, recording.at(name), recording.at(name + "_code").value});
+  };
+  add(HeapRole::allocate, "malloc");
+  add(HeapRole::allocate_array, "calloc");
+  add(HeapRole::resize, "realloc");
+  add(HeapRole::allocate_into, "memalign");
+  add(HeapRole::release, "free");
+  return heap;
+}
+
+/// A block as the program's own book has it.
+struct TrueBlock {
+  ByteRange range;
+  ThreadId allocated_by;
+  std::optional<ThreadId> freed_by;
+};
+
+std::vector<TrueBlock> true_blocks(const Recording& recording) {
+  std::vector<TrueBlock> blocks;
+  for (int i = 0; recording.addresses.contains("start" + std::to_string(i)); ++i) {
+    const std::string n = std::to_string(i);
+    const auto thread = [&](const std::string& name) {
+      return ThreadId{static_cast<std::int32_t>(recording.at(name + n).value)};
+    };
+    TrueBlock block{{recording.at("start" + n), recording.at("size" + n).value}, thread("by"), {}};
+    if (recording.at("freed" + n).value != 0) block.freed_by = thread("freed");
+    blocks.push_back(block);
+  }
+  return blocks;
+}
+
+/// Asks for the blocks at some addresses when the pass ends.
+struct BookAtEnd : CodeAtEnd {
+  std::vector<Address> addresses;
+  std::vector<HeapBlocks> books;
+  std::uint64_t malloc_code = 0;
+  Address malloc_at;
+  void on_end(const Position& at, const Registers& registers, const LiveState& live) override {
+    CodeAtEnd::on_end(at, registers, live);
+    for (const Address address : addresses) {
+      auto blocks = live.heap_blocks(address);
+      EXPECT_TRUE(blocks.ok()) << blocks.error().message;
+      books.push_back(blocks.ok() ? *blocks : HeapBlocks{});
+    }
+    malloc_code = live.read_u64(malloc_at).value_or(0);
+  }
+};
+
+TEST(ForwardReplayE2e, TheHeapsBookIsWhatTheProgramDid) {
+  Recording* recording = record("heap");
+  ASSERT_NE(recording, nullptr);
+  const std::vector<TrueBlock> truth = true_blocks(*recording);
+  ASSERT_GE(truth.size(), 16U);
+  PassSpec spec;
+  spec.heap = heap_spec(*recording);
+  spec.end = hit_mark(execute_probe(recording->at("finish")), 1);
+  BookAtEnd look;
+  look.malloc_at = recording->at("malloc");
+  for (const TrueBlock& block : truth) look.addresses.push_back(block.range.start);
+  RUN_PASS(result, recording, spec, look);
+  ASSERT_TRUE(result->end_reached);
+  ASSERT_EQ(look.books.size(), truth.size());
+  std::uint64_t newest_call = 0;
+  for (std::size_t i = 0; i < truth.size(); ++i) {
+    SCOPED_TRACE("block " + std::to_string(i) + " at " + to_hex(truth[i].range.start));
+    const HeapBlocks& book = look.books[i];
+    EXPECT_TRUE(book.complete);
+    // The C library's own blocks may have been there as well, but not with the same size.
+    const auto& same_thread = truth[i].allocated_by;
+    const auto found =
+        std::find_if(book.holding.rbegin(), book.holding.rend(), [&](const HeapBlock& block) {
+          return block.range == truth[i].range && block.allocated.position.thread == same_thread &&
+                 block.allocated.ordinal > newest_call;
+        });
+    ASSERT_NE(found, book.holding.rend());
+    newest_call = found->allocated.ordinal;
+    ASSERT_EQ(found->released.has_value(), truth[i].freed_by.has_value());
+    if (found->released) {
+      EXPECT_EQ(found->released->position.thread, *truth[i].freed_by);
+      EXPECT_EQ(found->released->registers[Gpr::rdi], truth[i].range.start.value);
+      EXPECT_GT(found->released->ordinal, found->allocated.ordinal);
+      EXPECT_GT(found->released->position.sequence, found->allocated.position.sequence);
+    }
+    for (std::size_t k = 1; k < book.holding.size(); ++k) {
+      EXPECT_GT(book.holding[k - 1].allocated.ordinal, book.holding[k].allocated.ordinal);
+    }
+    // Only a thread that ends gives the free blocks of its cache to free() once more (glibc).
+    for (const HeapCall& stray : book.stray) {
+      EXPECT_NE(stray.position.thread, truth[0].allocated_by) << "main";
+    }
+    // A call's stack begins with its return address, in the program's own code.
+    ASSERT_GE(found->allocated.stack.size(), 8U);
+    std::uint64_t caller = 0;
+    std::memcpy(&caller, found->allocated.stack.data(), sizeof caller);
+    const std::uint64_t finish = recording->at("finish").value;
+    EXPECT_LT(caller > finish ? caller - finish : finish - caller, 0x10000U);
+    EXPECT_EQ(found->allocated.registers.pc(),
+              spec.heap->functions.at(found->allocated.function).address);
+  }
+  // Of the two at one address, the second lives and is first.
+  EXPECT_EQ(truth[0].range, truth[1].range) << "glibc hands the newest free block out again";
+  ASSERT_GE(look.books[0].holding.size(), 2U);
+  EXPECT_FALSE(look.books[0].holding[0].released);
+  EXPECT_TRUE(look.books[0].holding[1].released);
+  // The newest call of the thread that stands at the end.
+  ASSERT_TRUE(look.books[0].current);
+  EXPECT_EQ(look.books[0].current->registers[Gpr::rdi], 3000U);
+
+  // The breakpoints do not show: neither the functions' nor those at return addresses.
+  EXPECT_EQ(look.malloc_code, recording->at("malloc_code").value);
+  EXPECT_GT(look.compared, 100'000U);
+  EXPECT_TRUE(look.differing.empty());
+}
+
+TEST(ForwardReplayE2e, AForkHasABookOfItsOwn) {
+  Recording* recording = record("heap");
+  ASSERT_NE(recording, nullptr);
+  const ThreadId child{static_cast<std::int32_t>(recording->at("child").value)};
+  PassSpec spec;
+  spec.heap = heap_spec(*recording);
+  spec.end = hit_mark(execute_probe(recording->at("child_done")), 1);
+  BookAtEnd look;
+  look.malloc_at = recording->at("malloc");
+  look.addresses = {recording->at("kept"), recording->at("child_large")};
+  RUN_PASS(result, recording, spec, look);
+  ASSERT_TRUE(result->end_reached);
+  ASSERT_TRUE(look.end);
+  EXPECT_EQ(look.end->thread, child);
+  ASSERT_EQ(look.books.size(), 2U);
+  // The block that it had from its parent, freed by the child, and its own at the same address.
+  EXPECT_EQ(recording->at("child_small"), recording->at("kept"));
+  const auto& small = look.books[0].holding;
+  ASSERT_GE(small.size(), 2U);
+  EXPECT_EQ(small[0].allocated.position.thread, child);
+  EXPECT_FALSE(small[0].released);
+  EXPECT_NE(small[1].allocated.position.thread, child);
+  ASSERT_TRUE(small[1].released);
+  EXPECT_EQ(small[1].released->position.thread, child);
+  ASSERT_GE(look.books[1].holding.size(), 1U);
+  EXPECT_EQ(look.books[1].holding[0].range.size, 3000U);
+  EXPECT_EQ(look.books[1].holding[0].allocated.position.thread, child);
+  EXPECT_EQ(look.malloc_code, recording->at("malloc_code").value);
+  EXPECT_TRUE(look.differing.empty());
+
+  // The parent's book has none of that.
+  spec.end = hit_mark(execute_probe(recording->at("finish")), 1);
+  BookAtEnd parent;
+  parent.addresses = {recording->at("kept"), recording->at("last")};
+  RUN_PASS(again, recording, spec, parent);
+  ASSERT_EQ(parent.books.size(), 2U);
+  ASSERT_GE(parent.books[0].holding.size(), 2U);
+  EXPECT_FALSE(parent.books[0].holding[0].released);
+  EXPECT_NE(parent.books[0].holding[0].allocated.position.thread, child);
+  for (const HeapBlocks& book : parent.books) {
+    for (const HeapBlock& block : book.holding) {
+      EXPECT_NE(block.allocated.position.thread, child);
+      EXPECT_TRUE(!block.released || block.released->position.thread != child);
+    }
+  }
+}
+
+TEST(ForwardReplayE2e, TheHeapsBookChangesNothingElse) {
+  Recording* recording = record("heap");
+  ASSERT_NE(recording, nullptr);
+  PassSpec spec;
+  spec.probes.push_back(write_probe(recording->at("slot")));
+  spec.probes.push_back(execute_probe(recording->at("free")));
+  spec.end = hit_mark(execute_probe(recording->at("finish")), 1);
+  Notes plain;
+  RUN_PASS(without, recording, spec, plain);
+  spec.heap = heap_spec(*recording);
+  Notes booked;
+  RUN_PASS(with, recording, spec, booked);
+  ASSERT_TRUE(without->end_reached);
+  ASSERT_TRUE(with->end_reached);
+  EXPECT_EQ(with->matches, without->matches);
+  EXPECT_EQ(with->raw_hits, without->raw_hits);
+  ASSERT_TRUE(plain.end && booked.end);
+  EXPECT_EQ(booked.end->thread, plain.end->thread);
+  EXPECT_EQ(booked.end->syscalls, plain.end->syscalls);
+  EXPECT_EQ(booked.end_registers, plain.end_registers);
+  ASSERT_EQ(booked.hits.size(), plain.hits.size());
+  for (std::size_t i = 0; i < plain.hits.size(); ++i) {
+    EXPECT_EQ(booked.hits[i].probe, plain.hits[i].probe) << "hit " << i;
+    EXPECT_EQ(booked.hits[i].registers, plain.hits[i].registers) << "hit " << i;
+    EXPECT_EQ(booked.hits[i].value_before, plain.hits[i].value_before) << "hit " << i;
+    EXPECT_EQ(booked.hits[i].value_after, plain.hits[i].value_after) << "hit " << i;
+  }
+}
+
+TEST(ForwardReplayE2e, AStoreIntoAFreedBlockComesAfterItsRelease) {
+  Recording* recording = record("heap");
+  ASSERT_NE(recording, nullptr);
+  PassSpec spec;
+  spec.probes.push_back(write_probe(recording->at("slot")));
+  spec.probes.back().live = true;
+  spec.heap = heap_spec(*recording);
+  spec.end = hit_mark(execute_probe(recording->at("finish")), 1);
+  struct Look : Notes {
+    Address slot;
+    std::optional<HeapBlocks> alive, stale, at_end;
+    Next on_hit(const Hit& hit, const LiveState* live) override {
+      auto blocks = live != nullptr ? live->heap_blocks(slot) : Error{};
+      if (blocks.ok() && hit.value_after == 0x1111) alive = *blocks;
+      if (blocks.ok() && hit.value_after == 0x2222) stale = *blocks;
+      return Notes::on_hit(hit, live);
+    }
+    void on_end(const Position& at, const Registers& registers, const LiveState& live) override {
+      Notes::on_end(at, registers, live);
+      if (auto blocks = live.heap_blocks(slot); blocks.ok()) at_end = *blocks;
+    }
+  } look;
+  look.slot = recording->at("slot");
+  RUN_PASS(result, recording, spec, look);
+  ASSERT_TRUE(look.alive && look.stale && look.at_end);
+  ASSERT_FALSE(look.alive->holding.empty());
+  EXPECT_EQ(look.alive->holding[0].range.size, 800U);
+  EXPECT_FALSE(look.alive->holding[0].released) << "at the first store";
+  ASSERT_FALSE(look.stale->holding.empty());
+  ASSERT_TRUE(look.stale->holding[0].released) << "at the second one";
+  EXPECT_EQ(look.stale->holding[0].allocated.ordinal, look.alive->holding[0].allocated.ordinal);
+  const auto stored = [&](std::uint64_t value) {
+    const auto hit = std::find_if(look.hits.begin(), look.hits.end(),
+                                  [&](const Hit& h) { return h.value_after == value; });
+    return hit != look.hits.end() ? hit->position.sequence : 0;
+  };
+  const HeapBlock& block = look.stale->holding[0];
+  EXPECT_LT(block.allocated.position.sequence, stored(0x1111));
+  EXPECT_LT(stored(0x1111), block.released->position.sequence);
+  EXPECT_LT(block.released->position.sequence, stored(0x2222));
+}
+
+TEST(ForwardReplayE2e, ABookOfTooManyCallsIsGivenUp) {
+  Recording* recording = record("heap");
+  ASSERT_NE(recording, nullptr);
+  PassSpec spec;
+  spec.heap = heap_spec(*recording);
+  spec.heap->max_calls = 5;
+  spec.end = hit_mark(execute_probe(recording->at("finish")), 1);
+  BookAtEnd look;
+  look.malloc_at = recording->at("malloc");
+  look.addresses = {recording->at("last")};
+  RUN_PASS(result, recording, spec, look);
+  ASSERT_TRUE(result->end_reached);
+  ASSERT_EQ(look.books.size(), 1U);
+  EXPECT_FALSE(look.books[0].complete);
+  EXPECT_TRUE(look.differing.empty()) << "the breakpoints are gone";
+  EXPECT_EQ(look.malloc_code, recording->at("malloc_code").value);
 }
 
 TEST(ForwardReplayE2e, CrashMarksStopAtTheFailure) {

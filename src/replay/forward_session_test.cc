@@ -230,6 +230,146 @@ TEST(ForwardSession, GarbageEndsTheSession) {
   }
 }
 
+// ------------------------------------------------------------------------------------ the heap
+
+/// Asks for the heap's blocks at the end of a pass, whose only stop that is.
+struct HeapOutcome {
+  Result<PassResult> result = Error{};
+  std::optional<Result<HeapBlocks>> blocks;
+  std::optional<std::string> maps;  ///< asked for after that
+};
+
+HeapOutcome ask_for_heap(const std::function<void(ControlChannel&)>& answer) {
+  int ends[2];
+  EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  const int agent_end = ends[1];
+  std::thread agent([&answer, agent_end] {
+    ControlChannel channel(agent_end);
+    if (!agent::receive_plan(channel)) return;
+    channel.send(wire::EndReached{});
+    channel.flush();
+    const auto ask = channel.receive();
+    const auto question = ask && ask->type == wire::Type::find_heap_blocks
+                              ? wire::parse_payload<wire::FindHeapBlocks>(ask->payload)
+                              : std::nullopt;
+    EXPECT_TRUE(question && question->address == 0x5008);
+    answer(channel);
+    channel.flush();
+    for (;;) {
+      const auto next = channel.receive();
+      if (!next) return;  // the driver hung up
+      if (next->type != wire::Type::read_maps) break;
+      channel.send(wire::Text{"the maps"});
+      channel.flush();
+    }
+    channel.send(done_with(0));
+    channel.flush();
+  });
+  HeapOutcome outcome;
+  struct Observer : PassObserver {
+    HeapOutcome& outcome;
+    explicit Observer(HeapOutcome& o) : outcome(o) {}
+    void on_end(const Position&, const Registers&, const LiveState& live) override {
+      outcome.blocks = live.heap_blocks(Address{0x5008});
+      if (auto maps = live.maps(); maps.ok()) outcome.maps = *maps;
+    }
+  } observer(outcome);
+  PassSpec pass;
+  pass.probes.resize(1);
+  const PassOrders orders = sample_orders();
+  {
+    ForwardSession session(FileDescriptor{ends[0]}, orders, pass, observer,
+                           ForwardSession::Clock::now() + std::chrono::seconds(5));
+    outcome.result = session.run();
+  }
+  agent.join();
+  return outcome;
+}
+
+wire::HeapCall heap_call(std::uint64_t ordinal) {
+  wire::HeapCall call;
+  call.position = {11, 10, 9, 8};
+  call.ordinal = ordinal;
+  call.function = 2;
+  call.registers[Gpr::rdi] = 0x5000;
+  call.stack = {0x11, 0x22};
+  return call;
+}
+
+TEST(ForwardSession, TheHeapsBookIsAskedAndAnswered) {
+  const HeapOutcome outcome = ask_for_heap([](ControlChannel& channel) {
+    wire::HeapBlocks reply;
+    reply.holding.push_back({0x5000, 16, heap_call(3), heap_call(4)});
+    reply.holding.push_back({0x5008, 0, heap_call(1), std::nullopt});
+    reply.above = wire::HeapBlock{0x6000, 32, heap_call(5), std::nullopt};
+    reply.stray = {heap_call(7), heap_call(6)};
+    reply.current = heap_call(8);
+    reply.complete = true;
+    channel.send(reply);
+  });
+  ASSERT_TRUE(outcome.result.ok()) << outcome.result.error().message;
+  ASSERT_TRUE(outcome.blocks && outcome.blocks->ok());
+  const HeapBlocks& blocks = **outcome.blocks;
+  EXPECT_TRUE(blocks.complete);
+  ASSERT_EQ(blocks.holding.size(), 2U);
+  EXPECT_EQ(blocks.holding[0].range, (ByteRange{Address{0x5000}, 16}));
+  EXPECT_EQ(blocks.holding[1].range, (ByteRange{Address{0x5008}, 1})) << "no bytes, but a place";
+  EXPECT_FALSE(blocks.holding[1].released);
+  const HeapCall& allocated = blocks.holding[0].allocated;
+  EXPECT_EQ(allocated.position.thread, ThreadId{11});
+  EXPECT_EQ(allocated.position.process, ProcessId{10});
+  EXPECT_EQ(allocated.position.syscalls, 9U);
+  EXPECT_EQ(allocated.position.sequence, 8U);
+  EXPECT_EQ(allocated.ordinal, 3U);
+  EXPECT_EQ(allocated.function, 2U);
+  EXPECT_EQ(allocated.registers[Gpr::rdi], 0x5000U);
+  EXPECT_EQ(allocated.stack, (std::vector<std::byte>{std::byte{0x11}, std::byte{0x22}}));
+  ASSERT_TRUE(blocks.holding[0].released);
+  EXPECT_EQ(blocks.holding[0].released->ordinal, 4U);
+  EXPECT_FALSE(blocks.below);
+  ASSERT_TRUE(blocks.above);
+  EXPECT_EQ(blocks.above->range, (ByteRange{Address{0x6000}, 32}));
+  ASSERT_EQ(blocks.stray.size(), 2U);
+  EXPECT_EQ(blocks.stray[0].ordinal, 7U);
+  ASSERT_TRUE(blocks.current);
+  EXPECT_EQ(blocks.current->ordinal, 8U);
+}
+
+TEST(ForwardSession, AHeapThatIsNotKnownIsAnErrorOfTheQuestionOnly) {
+  const HeapOutcome outcome =
+      ask_for_heap([](ControlChannel& channel) { channel.send(wire::Refused{"no book is kept"}); });
+  ASSERT_TRUE(outcome.blocks);
+  ASSERT_FALSE(outcome.blocks->ok());
+  EXPECT_EQ(outcome.blocks->error().code, ErrorCode::not_found);
+  EXPECT_NE(outcome.blocks->error().message.find("no book is kept"), std::string::npos);
+  EXPECT_EQ(outcome.maps, "the maps") << "the session goes on";
+  EXPECT_TRUE(outcome.result.ok());
+}
+
+TEST(ForwardSession, AMalformedAnswerAboutTheHeapEndsTheSession) {
+  const auto refused = [](const std::function<void(ControlChannel&)>& answer) {
+    const HeapOutcome outcome = ask_for_heap(answer);
+    EXPECT_TRUE(outcome.blocks && !outcome.blocks->ok());
+    EXPECT_FALSE(outcome.maps);
+    return outcome.result.ok() ? ErrorCode::not_found : outcome.result.error().code;
+  };
+  EXPECT_EQ(refused([](ControlChannel& c) {
+              wire::HeapBlocks reply;
+              reply.holding.resize(wire::kMaxHeapBlocks + 1);
+              c.send(reply);
+            }),
+            ErrorCode::internal);
+  EXPECT_EQ(refused([](ControlChannel& c) {
+              wire::HeapBlocks reply;
+              reply.current = heap_call(1);
+              reply.current->stack.resize(wire::kMaxHeapStack + 1);
+              c.send(reply);
+            }),
+            ErrorCode::internal);
+  // An answer to another question.
+  EXPECT_EQ(refused([](ControlChannel& c) { c.send(wire::Memory{{1, 2}}); }), ErrorCode::internal);
+}
+
 TEST(PassPlan, TheAgentRefusesBadOrders) {
   const auto answer = [](const std::vector<std::uint8_t>& bytes) {
     int ends[2];
@@ -265,6 +405,20 @@ TEST(PassPlan, TheAgentRefusesBadOrders) {
     s.end.ordinal = 1;
   })));
   EXPECT_FALSE(answer(frames([](wire::Spec& s) { s.begin = wire::Mark{}; })));
+  EXPECT_TRUE(answer(frames([](wire::Spec& s) { s.heap.emplace().functions.resize(2); })));
+  EXPECT_FALSE(answer(frames(
+      [](wire::Spec& s) { s.heap.emplace().functions.resize(wire::kMaxHeapFunctions + 1); })));
+  const auto window = [](wire::Spec& s) {
+    s.begin = wire::Mark{};
+    s.begin->kind = wire::MarkKind::syscall_entry;
+    s.begin->ordinal = 1;
+    s.max_steps = 10;
+  };
+  EXPECT_TRUE(answer(frames(window)));
+  EXPECT_FALSE(answer(frames([&](wire::Spec& s) {
+    window(s);
+    s.heap.emplace();
+  }))) << "a window and the heap's book";
   std::vector<std::uint8_t> bytes;
   wire::append_frame(bytes, wire::Start{});
   EXPECT_FALSE(answer(bytes)) << "no specification";

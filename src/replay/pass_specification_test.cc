@@ -149,5 +149,60 @@ TEST(PassSpecification, SendsTheKernelWritesAndTasksOfTheTrace) {
   EXPECT_TRUE(orders->clones[0].same_process);
 }
 
+TEST(PassSpecification, SendsTheAllocatorsFunctions) {
+  const TraceIndex index = sample_index();
+  PassSpec pass;
+  auto orders = make_orders(pass, index, 0);
+  ASSERT_TRUE(orders.ok());
+  EXPECT_FALSE(orders->spec.heap) << "nobody asked for the book";
+  pass.heap.emplace();
+  pass.heap->max_calls = 77;
+  // Each role is the same one on the wire.
+  const std::vector<std::pair<HeapRole, wire::HeapRole>> roles = {
+      {HeapRole::allocate, wire::HeapRole::allocate},
+      {HeapRole::allocate_array, wire::HeapRole::allocate_array},
+      {HeapRole::resize, wire::HeapRole::resize},
+      {HeapRole::resize_array, wire::HeapRole::resize_array},
+      {HeapRole::allocate_aligned, wire::HeapRole::allocate_aligned},
+      {HeapRole::allocate_into, wire::HeapRole::allocate_into},
+      {HeapRole::release, wire::HeapRole::release}};
+  for (const auto& [role, on_the_wire] : roles) {
+    pass.heap->functions.push_back({role, "f", Address{0x401000 + pass.heap->functions.size()}, 9});
+  }
+  orders = make_orders(pass, index, 0);
+  ASSERT_TRUE(orders.ok());
+  ASSERT_TRUE(orders->spec.heap);
+  EXPECT_EQ(orders->spec.heap->max_calls, 77U);
+  ASSERT_EQ(orders->spec.heap->functions.size(), roles.size());
+  for (std::size_t i = 0; i < roles.size(); ++i) {
+    EXPECT_EQ(orders->spec.heap->functions[i].role, roles[i].second);
+    EXPECT_EQ(orders->spec.heap->functions[i].address, 0x401000 + i);
+    EXPECT_EQ(orders->spec.heap->functions[i].code, 9U);
+  }
+  EXPECT_TRUE(orders->spec.units.empty()) << "they take no debug registers";
+}
+
+TEST(PassSpecification, RefusesABookThatCannotBeKept) {
+  const TraceIndex index = sample_index();
+  PassSpec pass;
+  pass.heap.emplace();
+  pass.heap->functions.resize(wire::kMaxHeapFunctions);
+  EXPECT_TRUE(make_orders(pass, index, 0).ok());
+  pass.heap->functions.resize(wire::kMaxHeapFunctions + 1);
+  auto orders = make_orders(pass, index, 0);
+  ASSERT_FALSE(orders.ok());
+  EXPECT_EQ(orders.error().code, ErrorCode::usage);
+
+  pass.heap->functions.resize(1);
+  pass.step.emplace();
+  pass.step->begin.kind = Mark::Kind::syscall_entry;
+  pass.step->begin.ordinal = 1;
+  orders = make_orders(pass, index, 0);
+  ASSERT_FALSE(orders.ok()) << "not together with a step window";
+  EXPECT_EQ(orders.error().code, ErrorCode::usage);
+  pass.heap.reset();
+  EXPECT_TRUE(make_orders(pass, index, 0).ok()) << "the window alone is fine";
+}
+
 }  // namespace
 }  // namespace culprit::replay

@@ -62,6 +62,34 @@ wire::Spec sample_spec() {
   return spec;
 }
 
+wire::HeapSpec sample_heap() {
+  return {
+      {{wire::HeapRole::allocate, 0x401000, 0xfa1e0ff3}, {wire::HeapRole::release, 0x402000, 1}},
+      50'000};
+}
+
+wire::HeapCall sample_heap_call(std::uint64_t ordinal) {
+  wire::HeapCall call;
+  call.position = {7, 6, 5, 4};
+  call.ordinal = ordinal;
+  call.function = 1;
+  call.registers[Gpr::rdi] = ~0ULL;
+  call.stack = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+  return call;
+}
+
+wire::HeapBlocks sample_heap_blocks() {
+  wire::HeapBlocks blocks;
+  blocks.holding.push_back({0x5000, 16, sample_heap_call(3), sample_heap_call(4)});
+  blocks.holding.push_back({0x5000, 0, sample_heap_call(1), std::nullopt});
+  blocks.below = wire::HeapBlock{0x4000, 8, sample_heap_call(5), std::nullopt};
+  blocks.stray = {sample_heap_call(9), sample_heap_call(8)};
+  blocks.current = sample_heap_call(10);
+  blocks.calls = 1ULL << 40;
+  blocks.complete = true;
+  return blocks;
+}
+
 TEST(Protocol, EachMessageSurvivesTheWire) {
   expect_round_trip(wire::Hello{wire::kVersion, 12, "build"});
   expect_round_trip(wire::TaskStarted{1, 2});
@@ -84,6 +112,124 @@ TEST(Protocol, EachMessageSurvivesTheWire) {
   expect_round_trip(wire::ReadMemory{0xffff, 16});
   expect_round_trip(wire::ReadRegisters{3});
   expect_round_trip(wire::GoOn{});
+  expect_round_trip(sample_heap_blocks());
+  expect_round_trip(wire::HeapBlocks{});
+  expect_round_trip(wire::FindHeapBlocks{~0ULL});
+  wire::Spec with_heap = sample_spec();
+  with_heap.heap = sample_heap();
+  expect_round_trip(with_heap);
+}
+
+TEST(Protocol, WhatIsKnownOfTheHeapArrivesInItsPlace) {
+  std::vector<std::uint8_t> frame;
+  wire::append_frame(frame, sample_heap_blocks());
+  const auto blocks = wire::parse_payload<wire::HeapBlocks>(payload_of(frame));
+  ASSERT_TRUE(blocks);
+  ASSERT_EQ(blocks->holding.size(), 2U);
+  EXPECT_EQ(blocks->holding[0].start, 0x5000U);
+  EXPECT_EQ(blocks->holding[0].size, 16U);
+  EXPECT_EQ(blocks->holding[0].allocated.ordinal, 3U);
+  ASSERT_TRUE(blocks->holding[0].released);
+  EXPECT_EQ(blocks->holding[0].released->ordinal, 4U);
+  EXPECT_EQ(blocks->holding[0].released->position.thread, 7);
+  EXPECT_EQ(blocks->holding[0].released->stack.size(), 9U);
+  EXPECT_FALSE(blocks->holding[1].released);
+  ASSERT_TRUE(blocks->below);
+  EXPECT_EQ(blocks->below->start, 0x4000U);
+  EXPECT_FALSE(blocks->above);
+  ASSERT_EQ(blocks->stray.size(), 2U);
+  EXPECT_EQ(blocks->stray[0].ordinal, 9U);
+  ASSERT_TRUE(blocks->current);
+  EXPECT_EQ(blocks->current->registers[Gpr::rdi], ~0ULL);
+  EXPECT_EQ(blocks->calls, 1ULL << 40);
+  EXPECT_TRUE(blocks->complete);
+
+  wire::Spec spec = sample_spec();
+  spec.heap = sample_heap();
+  frame.clear();
+  wire::append_frame(frame, spec);
+  const auto sent = wire::parse_payload<wire::Spec>(payload_of(frame));
+  ASSERT_TRUE(sent && sent->heap);
+  ASSERT_EQ(sent->heap->functions.size(), 2U);
+  EXPECT_EQ(sent->heap->functions[0].code, 0xfa1e0ff3U);
+  EXPECT_EQ(sent->heap->functions[1].role, wire::HeapRole::release);
+  EXPECT_EQ(sent->heap->functions[1].address, 0x402000U);
+  EXPECT_EQ(sent->heap->max_calls, 50'000U);
+}
+
+TEST(Protocol, MoreOfTheHeapThanIsAllowedIsRefused) {
+  const auto taken = [](const auto& message) {
+    std::vector<std::uint8_t> frame;
+    wire::append_frame(frame, message);
+    return wire::parse_payload<std::decay_t<decltype(message)>>(payload_of(frame)).has_value();
+  };
+  wire::HeapBlocks blocks;
+  blocks.holding.resize(wire::kMaxHeapBlocks);
+  blocks.stray.resize(wire::kMaxHeapBlocks);
+  blocks.holding[0].allocated.stack.resize(wire::kMaxHeapStack);
+  EXPECT_TRUE(taken(blocks));
+  blocks.holding.resize(wire::kMaxHeapBlocks + 1);
+  EXPECT_FALSE(taken(blocks));
+  blocks.holding.resize(1);
+  blocks.stray.resize(wire::kMaxHeapBlocks + 1);
+  EXPECT_FALSE(taken(blocks));
+  blocks.stray.clear();
+  blocks.holding[0].allocated.stack.resize(wire::kMaxHeapStack + 1);
+  EXPECT_FALSE(taken(blocks));
+  // The largest answer has room in a frame.
+  wire::HeapCall call = sample_heap_call(1);
+  call.stack.resize(wire::kMaxHeapStack);
+  blocks.holding.assign(wire::kMaxHeapBlocks, {1, 2, call, call});
+  blocks.stray.assign(wire::kMaxHeapBlocks, call);
+  blocks.below = blocks.above = blocks.holding[0];
+  blocks.current = call;
+  std::vector<std::uint8_t> frame;
+  wire::append_frame(frame, blocks);
+  wire::FrameView view;
+  EXPECT_EQ(wire::next_frame(frame, view), wire::FrameState::complete);
+  EXPECT_TRUE(wire::parse_payload<wire::HeapBlocks>(view.payload));
+
+  wire::Spec spec = sample_spec();
+  spec.heap.emplace();
+  spec.heap->functions.resize(wire::kMaxHeapFunctions);
+  EXPECT_TRUE(taken(spec));
+  spec.heap->functions.resize(wire::kMaxHeapFunctions + 1);
+  EXPECT_FALSE(taken(spec));
+  spec.heap->functions.resize(1);
+  spec.heap->functions[0].role =
+      static_cast<wire::HeapRole>(static_cast<int>(wire::HeapRole::release) + 1);
+  EXPECT_FALSE(taken(spec)) << "an enumerator out of range";
+  // Counts that promise more than there is.
+  EXPECT_FALSE(wire::parse_payload<wire::HeapBlocks>(std::vector<std::uint8_t>{16, 0, 0, 0}));
+  EXPECT_FALSE(
+      wire::parse_payload<wire::HeapBlocks>(std::vector<std::uint8_t>{0xff, 0xff, 0xff, 0xff, 0}));
+  EXPECT_FALSE(wire::parse_payload<wire::FindHeapBlocks>(std::vector<std::uint8_t>(7)));
+}
+
+TEST(Protocol, DamagedHeapMessagesNeverGoWrong) {
+  std::mt19937_64 random(5);
+  wire::Spec spec = sample_spec();
+  spec.heap = sample_heap();
+  std::vector<std::uint8_t> orders, answer;
+  wire::append_frame(orders, spec);
+  wire::append_frame(answer, sample_heap_blocks());
+  int taken = 0;
+  const auto same_again = [&](const auto& parsed, std::size_t size) {
+    if (!parsed) return;
+    std::vector<std::uint8_t> again;
+    wire::append_frame(again, *parsed);
+    EXPECT_EQ(again.size(), size);
+    ++taken;
+  };
+  for (int round = 0; round < 20'000; ++round) {
+    std::vector<std::uint8_t> bytes = round % 2 == 0 ? orders : answer;
+    for (int flips = 0; flips < 2; ++flips) {
+      bytes[5 + random() % (bytes.size() - 5)] = static_cast<std::uint8_t>(random());
+    }
+    same_again(wire::parse_payload<wire::Spec>(payload_of(bytes)), bytes.size());
+    same_again(wire::parse_payload<wire::HeapBlocks>(payload_of(bytes)), bytes.size());
+  }
+  EXPECT_GT(taken, 0) << "most flips change a value only";
 }
 
 TEST(Protocol, BadFramesAreRefused) {

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <string>
+#include <vector>
 
 #include "report/bug_class.h"
 #include "report/fingerprint.h"
@@ -20,6 +21,8 @@ void judge(report::Report& report) {
   for (const auto rule : kRules) {
     if (rule(report)) break;
   }
+  // Some rules speak of the crash even where the chain could not be begun: no hop is there to cite.
+  std::erase_if(report.verdict.evidence, [&](std::uint32_t i) { return i >= report.hops.size(); });
   const report::BugClassInfo& info = report::info(report.verdict.bug_class);
   if (report.verdict.title.empty()) report.verdict.title = std::string(info.title);
   if (report.verdict.suggested_fix.empty()) report.verdict.suggested_fix = std::string(info.fix);

@@ -239,7 +239,8 @@ bool out_of_bounds(Report& report) {
   v.explanation = fmt::format("{} stored past {}: the pointer that it wrote through points into {}, and the "
                               "store went {} bytes {} it.",
                               writer_name(store->writer), name, name,
-                              below ? range.start - stored.end() : stored.start - range.end(),
+                              std::max<std::int64_t>(0, below ? range.start - stored.end()
+                                                              : stored.start - range.end()),
                               below ? "below the start of" : "behind the end of");
   v.evidence = {store->index, object->index};
   v.confidence = std::max(weakest(report, {store->index}), Confidence::proved);

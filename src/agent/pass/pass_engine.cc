@@ -579,6 +579,8 @@ bool PassEngine::on_code_breakpoint(Task& task, Registers registers, int& status
   const auto breakpoint = space.code_breakpoints.find(address);
   if (breakpoint == space.code_breakpoints.end()) return resume_again(task);
   poke_byte(task.real, address, breakpoint->second);
+  // A debug register on this instruction has been reported before the int3 ran: not again.
+  resume_past_breakpoint(task.real, registers.rflags);
   const bool emulate =
       task.last_resume.request == kSysemu || task.last_resume.request == kSysemuSinglestep;
   if (raw_ptrace(emulate ? kSysemuSinglestep : static_cast<long>(PTRACE_SINGLESTEP), task.real, 0,

@@ -106,6 +106,11 @@ bool set_rip(pid_t tid, std::uint64_t rip) {
   return raw_ptrace(PTRACE_POKEUSER, tid, offsetof(user_regs_struct, rip), rip) >= 0;
 }
 
+void resume_past_breakpoint(pid_t tid, std::uint64_t rflags) {
+  constexpr std::uint64_t kResumeFlag = 1 << 16;
+  raw_ptrace(PTRACE_POKEUSER, tid, offsetof(user_regs_struct, eflags), rflags | kResumeFlag);
+}
+
 std::size_t read_memory(pid_t tid, std::uint64_t address, std::span<std::byte> out) {
   std::size_t done = 0;
   while (done < out.size()) {

@@ -43,6 +43,9 @@ std::size_t read_memory(pid_t tid, std::uint64_t address, std::span<std::byte> o
 std::optional<std::uint8_t> poke_byte(pid_t tid, std::uint64_t address, std::uint8_t byte);
 /// Moves the instruction pointer of a stopped task.
 bool set_rip(pid_t tid, std::uint64_t rip);
+/// Makes the next instruction of a stopped task, whose flags are `rflags`, run past an execute unit
+/// on it (RF, Intel SDM vol. 3, 18.3.1.1). The processor clears that when the instruction is done.
+void resume_past_breakpoint(pid_t tid, std::uint64_t rflags);
 
 /// The breakpoint that rr has in the tracee's code at the moment, as seen by the interposed
 /// pwrite64.

@@ -6,6 +6,9 @@
 
 #include <algorithm>
 #include <ctime>
+#include <functional>
+#include <optional>
+#include <utility>
 
 #include "x86/testing/snippet.h"
 #include "x86/testing/stepped_program.h"
@@ -246,6 +249,168 @@ TEST(WindowSlice, TheMainLineFollowsThePointer) {
   ASSERT_TRUE(limited.ok());
   for (const auto& t : limited->transformations)
     EXPECT_EQ(t.followed, &t == &limited->transformations[0]);
+}
+
+// ------------------------------------------------------------------------- which input goes on
+
+SNIPPET(array_access, "mov rax, [rdi]\n mov rcx, [rdx]\n add rax, rcx\n mov [rsi], rax\n nop")
+
+constexpr std::uint64_t kArray = 0x7f12'3456'7000;
+
+/// The sum of a base, loaded from [rdi], and an index, loaded from [rdx], was stored to [rsi].
+Script sum_of(std::uint64_t base, std::uint64_t index) {
+  Script s(array_access());
+  s.ran(0, {{Gpr::rax, base}}).ran(1, {{Gpr::rcx, index}});
+  s.ran(2, {{Gpr::rax, base + index}}).ran(3).ran(4);
+  return s;
+}
+
+WindowSlice slice_sum(const Script& s, std::function<bool(std::uint64_t)> mapped) {
+  WindowQuery q = s.query(ByteRange{Address{s.get(Gpr::rsi)}, 8});
+  q.mapped = std::move(mapped);
+  auto result = slice_window(q);
+  EXPECT_TRUE(result.ok());
+  return result.ok() ? *result : WindowSlice{};
+}
+
+bool in_array(std::uint64_t address) { return address >= kArray && address < kArray + 0x1000; }
+
+/// Where the main line ends, if that is in memory.
+std::optional<Address> end_of(const WindowSlice& slice) {
+  const auto line = slice.main_line();
+  if (line.empty()) return std::nullopt;
+  const Origin& origin = slice.pieces[line.back()].origin;
+  if (origin.kind != OriginKind::memory || !origin.place) return std::nullopt;
+  return std::get<ByteRange>(*origin.place).start;
+}
+
+TEST(WindowSlice, AnIndexThatLeadsOutOfMappedMemoryIsFollowed) {
+  const Script bad = sum_of(kArray, 0x5000'0000);
+  WindowSlice slice = slice_sum(bad, in_array);
+  ASSERT_FALSE(slice.transformations.empty());
+  EXPECT_TRUE(slice.transformations[0].index);
+  EXPECT_TRUE(slice.transformations[0].carries);
+  ASSERT_TRUE(slice.transformations[0].main_input);
+  EXPECT_EQ(slice.transformations[0].inputs.at(*slice.transformations[0].main_input),
+            Place(whole(Gpr::rcx)));
+  EXPECT_EQ(end_of(slice), Address{bad.get(Gpr::rdx)});
+  // An index below the array: the sum wraps round.
+  const Script below = sum_of(kArray, ~0ULL - 0xffff);
+  EXPECT_EQ(end_of(slice_sum(below, in_array)), Address{below.get(Gpr::rdx)});
+  // It does not matter which of the two registers holds it.
+  const Script swapped = sum_of(0x5000'0000, kArray);
+  slice = slice_sum(swapped, in_array);
+  EXPECT_TRUE(slice.transformations.at(0).index);
+  EXPECT_EQ(end_of(slice), Address{swapped.get(Gpr::rdi)});
+}
+
+TEST(WindowSlice, OtherwiseTheBaseIsFollowed) {
+  const auto base_followed = [](const Script& s, std::function<bool(std::uint64_t)> mapped) {
+    const WindowSlice slice = slice_sum(s, std::move(mapped));
+    EXPECT_FALSE(slice.transformations.at(0).index);
+    EXPECT_TRUE(slice.transformations.at(0).carries);
+    return end_of(slice) == Address{s.get(Gpr::rdi)};
+  };
+  EXPECT_TRUE(base_followed(sum_of(kArray, 0x5000'0000), {})) << "nobody knows what is mapped";
+  EXPECT_TRUE(base_followed(sum_of(kArray, 0x18), in_array)) << "the sum is good";
+  EXPECT_TRUE(base_followed(sum_of(kArray, 0x5000'0000), [](std::uint64_t) { return false; }))
+      << "the base is bad as well";
+  EXPECT_TRUE(base_followed(sum_of(0x10'0000, 0x10'0008), [](std::uint64_t a) {
+    return a < 0x11'0000;
+  })) << "two bases: no index";
+}
+
+TEST(WindowSlice, AScaledIndexIsFollowedThroughItsScale) {
+  Script s(pointer_sum());
+  s.now()[Gpr::rcx] = 0x300'0000;
+  s.ran(0, {{Gpr::rax, kArray}}).ran(1, {{Gpr::rcx, 0x300'0000 * 24ULL}});
+  s.ran(2, {{Gpr::rax, kArray + 0x300'0000 * 24ULL}}).ran(3).ran(4);
+  WindowSlice slice = slice_sum(s, in_array);
+  auto line = slice.main_line();
+  ASSERT_EQ(line.size(), 3U) << "the sum, the product, the index";
+  EXPECT_EQ(slice.pieces[line[2]].origin.kind, OriginKind::window_start);
+  EXPECT_EQ(slice.pieces[line[2]].origin.place, Place(whole(Gpr::rcx)));
+  ASSERT_GE(slice.transformations.size(), 2U);
+  EXPECT_FALSE(slice.transformations[1].index) << "nothing was chosen there";
+  EXPECT_TRUE(slice.transformations[1].carries);
+  // A product that is no index is a value of its own.
+  Script alone(pointer_sum());
+  alone.now()[Gpr::rcx] = 3;
+  alone.ran(1, {{Gpr::rcx, 72}});
+  slice = alone.slice(whole(Gpr::rcx));
+  ASSERT_EQ(slice.transformations.size(), 1U);
+  EXPECT_EQ(slice.transformations[0].main_input, 0U);
+  EXPECT_FALSE(slice.transformations[0].carries);
+  EXPECT_EQ(slice.main_line().size(), 1U);
+}
+
+TEST(WindowSlice, ANullAndAnOffsetIsTheNulls) {
+  const Script member = sum_of(0, 0x18);
+  WindowSlice slice = slice_sum(member, {});
+  EXPECT_TRUE(slice.transformations.at(0).carries);
+  EXPECT_FALSE(slice.transformations.at(0).index);
+  EXPECT_EQ(end_of(slice), Address{member.get(Gpr::rdi)});
+  const Script swapped = sum_of(0x18, 0);
+  EXPECT_EQ(end_of(slice_sum(swapped, {})), Address{swapped.get(Gpr::rdx)});
+  // The first pages are never mapped, so what is mapped does not change that.
+  EXPECT_EQ(end_of(slice_sum(member, in_array)), Address{member.get(Gpr::rdi)});
+  // Two small numbers are no null.
+  slice = slice_sum(sum_of(8, 0x10), {});
+  EXPECT_FALSE(slice.transformations.at(0).main_input);
+  EXPECT_FALSE(slice.transformations.at(0).carries);
+  EXPECT_EQ(slice.main_line().size(), 1U);
+}
+
+SNIPPET(choice, "mov rax, [rdi]\n mov rcx, [rdx]\n cmovne rax, rcx\n nop")
+
+TEST(WindowSlice, AConditionalMoveIsFollowedIntoWhatItTook) {
+  constexpr std::uint64_t kZeroFlag = 1U << 6;
+  const auto chosen = [](std::uint64_t old, std::uint64_t other, bool taken) {
+    Script s(choice());
+    s.now().rflags = taken ? 0 : kZeroFlag;
+    s.ran(0, {{Gpr::rax, old}}).ran(1, {{Gpr::rcx, other}});
+    s.ran(2, {{Gpr::rax, taken ? other : old}}).ran(3);
+    const WindowSlice slice = s.slice(whole(Gpr::rax));
+    EXPECT_TRUE(slice.transformations.empty()) << "the flags are logged: it is a copy or nothing";
+    EXPECT_EQ(slice.pieces.size(), 1U);
+    const auto end = end_of(slice);
+    EXPECT_TRUE(end);
+    if (end == Address{s.get(Gpr::rdx)}) return "other";
+    return end == Address{s.get(Gpr::rdi)} ? "old" : "neither";
+  };
+  EXPECT_STREQ(chosen(0x1111, 0x2222, true), "other");
+  EXPECT_STREQ(chosen(0x1111, 0x2222, false), "old");
+  EXPECT_STREQ(chosen(kArray, 0, true), "other") << "a null that was taken";
+  // Where both held the same value, the flags still tell.
+  EXPECT_STREQ(chosen(0x1111, 0x1111, true), "other");
+  EXPECT_STREQ(chosen(0x1111, 0x1111, false), "old");
+}
+
+SNIPPET(dressed, "mov rax, [rdi]\n add rax, 1\n shr rax, 3\n nop")
+
+TEST(WindowSlice, AnOffsetCarriesAPointerAndAShiftOfANumberDoesNot) {
+  Script moved(dressed());
+  moved.ran(0, {{Gpr::rax, kArray}}).ran(1, {{Gpr::rax, kArray + 1}});
+  WindowSlice slice = moved.slice(whole(Gpr::rax));
+  ASSERT_EQ(slice.transformations.size(), 1U);
+  EXPECT_TRUE(slice.transformations[0].carries);
+  EXPECT_EQ(end_of(slice), Address{moved.get(Gpr::rdi)});
+  // A shift makes another value, but a pointer that is cut out of it was in it.
+  const auto shifted = [](std::uint64_t value) {
+    Script s(dressed());
+    s.now()[Gpr::rax] = value;
+    s.ran(2, {{Gpr::rax, value >> 3}});
+    return s.slice(whole(Gpr::rax));
+  };
+  slice = shifted(0x800);
+  ASSERT_EQ(slice.transformations.size(), 1U);
+  EXPECT_EQ(slice.transformations[0].main_input, 0U);
+  EXPECT_FALSE(slice.transformations[0].carries);
+  EXPECT_EQ(slice.main_line().size(), 1U);
+  slice = shifted(kArray << 3);
+  ASSERT_EQ(slice.transformations.size(), 1U);
+  EXPECT_TRUE(slice.transformations[0].carries);
+  EXPECT_EQ(slice.main_line().size(), 2U);
 }
 
 SNIPPET(long_loop,
