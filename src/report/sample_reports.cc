@@ -267,6 +267,7 @@ Report full_report() {
   r.trace = {"/home/dev/trace", "5.6.0", 1234, {134, 6, "SIGABRT", 2}};
   r.engine = {"software-ticks/forward", "software", {"ticks are not known"}};
   r.crash.kind = "go_bad_pointer";
+  r.crash.hint = "gc_bad_pointer";
   r.crash.runtime = "go";
   r.crash.signal = 6;
   r.crash.signal_name = "SIGABRT";

@@ -93,8 +93,8 @@ bool dangling_stack_pointer(Report& report) {
       "to.",
       writer_name(origin->writer));
   v.evidence = {origin->index};
-  v.confidence = Confidence::likely;
   v.cause = site_of_writer(report.hops.front().writer);
+  v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
   return true;
 }
 
@@ -259,7 +259,6 @@ bool freed_what_is_no_block(Report& report) {
   v.explanation = fmt::format("{} is not the start of a living block of the allocator, and was to be freed.",
                               to_hex(report.suspect->value));
   v.evidence = {0};
-  v.confidence = Confidence::likely;
   if (origin != nullptr) {
     v.explanation += fmt::format(" The pointer was made by {}.", writer_name(origin->writer));
     v.evidence.push_back(origin->index);
@@ -267,6 +266,7 @@ bool freed_what_is_no_block(Report& report) {
   } else if (!report.hops.empty()) {
     v.cause = site_of_writer(report.hops.front().writer);
   }
+  v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
   return true;
 }
 

@@ -143,8 +143,8 @@ bool raced(Report& report) {
                               store->position.thread.value, writer_name(store->writer),
                               report.hops.front().position.thread.value);
   v.evidence = {0, store->index};
-  v.confidence = Confidence::likely;
   v.cause = site_of_writer(store->writer);
+  v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
   return true;
 }
 
@@ -180,7 +180,6 @@ bool bad_index(Report& report) {
                                   ? std::to_string(static_cast<std::int32_t>(value))
                                   : std::to_string(static_cast<std::int64_t>(value)));
   v.evidence = {0};
-  v.confidence = Confidence::likely;
   if (origin != nullptr) {
     v.explanation += fmt::format(" It was made by {}.", writer_name(origin->writer));
     v.evidence.push_back(origin->index);
@@ -188,6 +187,7 @@ bool bad_index(Report& report) {
   } else if (!report.hops.empty()) {
     v.cause = site_of_writer(report.hops.front().writer);
   }
+  v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
   return true;
 }
 
@@ -212,8 +212,8 @@ bool confused_types(Report& report) {
                               owner.member.empty() ? owner.type : owner.member_type,
                               owner_name(*number->location));
   v.evidence = {0, number->index};
-  v.confidence = Confidence::likely;
   v.cause = site_of_writer(number->writer);
+  v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
   return true;
 }
 
@@ -241,7 +241,7 @@ bool replaced(Report& report) {
   v.bug_class = BugClass::replaced_page;
   v.explanation = fmt::format("No store made this value: {}.", origin->summary);
   v.evidence = {origin->index};
-  v.confidence = Confidence::likely;
+  v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
   return true;
 }
 

@@ -18,7 +18,10 @@ static int memory_file(unsigned long value) {
 }
 
 int main(void) {
-  char *page = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  // Far from where the kernel puts mappings: the loader has had nothing here before.
+  char *page = mmap((void *)0x100000000000, 4096, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+  if (page == MAP_FAILED) return 8;
   volatile unsigned long *slot = (volatile unsigned long *)(page + 64);
   printf("slot=%p\n", (void *)slot);
   fflush(stdout);
