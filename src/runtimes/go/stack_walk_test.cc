@@ -3,9 +3,12 @@
 #include "runtimes/go/stack_walk.h"
 
 #include <gtest/gtest.h>
+#include <ucontext.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "binary/symbolizer.h"
@@ -236,6 +239,42 @@ TEST_P(GoStackWalks, CallbacksOfCGoInTheOrderOfTheCalls) {
   EXPECT_EQ(last_[3].sp(), inner_c.sp[1]);
   EXPECT_EQ(last_[7].sp(), second);
   EXPECT_EQ(last_[15].sp(), third);
+}
+
+TEST_P(GoStackWalks, ASignalHandlersReturnIsTheInterruptedCode) {
+  // The handler ran on gsignal's stack, above it the kernel's frame: sp is at the ucontext once the
+  // handler has returned.
+  const Address sp = kSignalStack.start + 0x4000;
+  const auto gregs = static_cast<std::int64_t>(offsetof(ucontext_t, uc_mcontext.gregs));
+  const auto put = [&](int index, std::uint64_t value) {
+    memory_.put(sp + gregs + 8 * static_cast<std::int64_t>(index), value);
+  };
+  for (int i = 0; i <= REG_RIP; ++i) put(i, 0x1000U + static_cast<std::uint64_t>(i));
+  put(REG_RSP, kGoSp.value);
+  put(REG_RIP, site("main.stop").entry.value);
+  binary::UnwindStep step;
+  step.callee = binary::Unwinder::resume_at(Address{1}, sp, std::nullopt, binary::PcKind::exact);
+
+  GoStackWalk stack_walk(layout_, *map_, kThread, memory_);
+  const auto next = stack_walk.cross("runtime.sigreturn__sigaction.abi0", step);
+  ASSERT_TRUE(next.has_value());
+  EXPECT_EQ(next->pc, site("main.stop").entry);
+  EXPECT_EQ(next->pc_kind, binary::PcKind::exact);
+  EXPECT_EQ(next->sp(), kGoSp);
+  const std::vector<std::pair<Gpr, int>> others{
+      {Gpr::rax, REG_RAX}, {Gpr::rcx, REG_RCX}, {Gpr::rdx, REG_RDX}, {Gpr::rbx, REG_RBX},
+      {Gpr::rbp, REG_RBP}, {Gpr::rsi, REG_RSI}, {Gpr::rdi, REG_RDI}, {Gpr::r8, REG_R8},
+      {Gpr::r9, REG_R9},   {Gpr::r10, REG_R10}, {Gpr::r11, REG_R11}, {Gpr::r12, REG_R12},
+      {Gpr::r13, REG_R13}, {Gpr::r14, REG_R14}, {Gpr::r15, REG_R15}};
+  for (const auto& [gpr, index] : others) {
+    EXPECT_EQ(next->registers.get(gpr), 0x1000U + static_cast<std::uint64_t>(index)) << index;
+  }
+  EXPECT_EQ(stack_walk.label(step.callee).kind, StackKind::signal);
+  EXPECT_EQ(stack_walk.label(*next).kind, StackKind::goroutine);
+
+  memory_.drop(sp);
+  EXPECT_FALSE(stack_walk.cross("runtime.sigreturn", step).has_value());
+  EXPECT_FALSE(stack_walk.cross("sigreturn", step).has_value());
 }
 
 TEST_P(GoStackWalks, LabelsGoByTheBoundsOfTheStacks) {
