@@ -46,8 +46,9 @@ std::vector<std::string> toolchains() {
   return tools;
 }
 
-std::optional<std::string> build_program(const std::string& go, const std::string& extra_flag) {
-  std::string name = go + extra_flag;
+std::optional<std::string> build_program(const std::string& go, const std::string& extra_flag,
+                                         const std::string& c_level) {
+  std::string name = go + extra_flag + c_level;
   for (char& c : name) {
     if (c == '/' || c == ' ' || c == '=') c = '_';
   }
@@ -63,6 +64,7 @@ std::optional<std::string> build_program(const std::string& go, const std::strin
   arguments.push_back(std::string(CULPRIT_SOURCE_DIR) + "/src/runtimes/go/testdata/stacks.go");
   const bool built = binary::testing::run(arguments, {{"GOCACHE", cache},
                                                       {"CGO_ENABLED", "1"},
+                                                      {"CGO_CFLAGS", c_level + " -g"},
                                                       {"GOFLAGS", ""},
                                                       {"GO111MODULE", "off"},
                                                       {"GOTOOLCHAIN", "local"}});

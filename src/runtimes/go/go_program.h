@@ -22,7 +22,9 @@ std::vector<std::string> toolchains();
 
 /// Builds testdata/stacks.go, with cgo; it stays in the build folder, and is built again where it
 /// is not up to date. The path of the program, or nothing if the toolchain fails.
-std::optional<std::string> build_program(const std::string& go, const std::string& extra_flag = {});
+/// `c_level` is the C side's optimisation.
+std::optional<std::string> build_program(const std::string& go, const std::string& extra_flag = {},
+                                         const std::string& c_level = "-O2");
 
 /// The map of a process in which the loader put the file's segments at their addresses plus `bias`.
 binary::ModuleMap map_of_file(const std::string& file, std::uint64_t bias,

@@ -57,7 +57,7 @@ std::optional<binary::Frame> GoStackWalk::cross_callback(const binary::UnwindSte
   callback_sp_ = Address{memory_.read_u64(callback_sp_).value_or(0)};
   // crosscall2's frame: the caller of cgocallback on the C side. Go's CFI tells no saved registers, but
   // cgocallback keeps its caller's rbp just below the return address (cmd/internal/obj/x86/obj6.go:
-  // every function with a frame does), and crosscall2, which has none, leaves the C code's rbp alone.
+  // every function with a frame does); the unwinder knows how crosscall2 keeps the C code's.
   binary::UnwindStep native_step = unwinder_.step(native, memory_);
   if (native_step.caller && native_step.callee.cfa) {
     if (const auto bp = memory_.read_u64(*native_step.callee.cfa - 16)) {
