@@ -184,7 +184,11 @@ bool Stepper::by_cfi(const Module& module, const CfiRow& row) {
     // the callee's to change (Go's internal ABI, abi-internal.md).
     if (const auto rbp = callee.registers.get(Gpr::rbp)) {
       const Address slot{*cfa - 16};
-      if (*rbp == slot.value) {
+      // crosscall2 has a second record further down its frame, linked to that one, where Go gives
+      // it a frame of its own (1.26 does, 1.19 does not; runtime/cgo/abi_amd64.h).
+      const bool linked = *rbp >= callee.sp().value && *rbp < slot.value &&
+                          memory.read_u64(Address{*rbp}) == slot.value;
+      if (*rbp == slot.value || linked) {
         if (const auto saved = memory.read_u64(slot)) {
           caller.registers.set(Gpr::rbp, *saved);
           callee.saved_at[static_cast<std::size_t>(Gpr::rbp)] = slot;

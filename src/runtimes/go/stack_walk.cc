@@ -51,17 +51,27 @@ std::optional<binary::Frame> GoStackWalk::resume(const Goroutine& g) const {
 
 std::optional<binary::Frame> GoStackWalk::cross_callback(const binary::UnwindStep& step) {
   if (!callback_sp_) return std::nullopt;
-  if (step.caller) suspended_.push_back(*step.caller);
   const binary::Frame native = binary::Unwinder::resume_at(
       step.callee.pc, callback_sp_, std::nullopt, binary::PcKind::return_address);
+  const Address native_sp = callback_sp_;
   callback_sp_ = Address{memory_.read_u64(callback_sp_).value_or(0)};
   // crosscall2's frame: the caller of cgocallback on the C side. Go's CFI tells no saved registers, but
   // cgocallback keeps its caller's rbp just below the return address (cmd/internal/obj/x86/obj6.go:
-  // every function with a frame does), and crosscall2, which has none, leaves the C code's rbp alone.
+  // every function with a frame does); the unwinder knows how crosscall2 keeps the C code's.
   binary::UnwindStep native_step = unwinder_.step(native, memory_);
   if (native_step.caller && native_step.callee.cfa) {
     if (const auto bp = memory_.read_u64(*native_step.callee.cfa - 16)) {
       native_step.caller->registers.set(Gpr::rbp, *bp);
+    }
+  }
+  // The goroutine's side returns to the pc that asmcgocall saved, systemstack_switch. No call is
+  // before it, so that the unwinder takes the frame record at rbp instead, which is the C side's.
+  if (native_step.caller && native_step.callee.cfa) {
+    const Address cfa = step.callee.sp() + (*native_step.callee.cfa - native_sp);
+    const Address pc{memory_.read_u64(cfa - 8).value_or(0)};
+    if (pc && on_goroutine(cfa)) {
+      suspended_.push_back(
+          binary::Unwinder::resume_at(pc, cfa, std::nullopt, binary::PcKind::exact));
     }
   }
   return native_step.caller;
