@@ -38,7 +38,7 @@ constexpr unsigned long long self_test_branches = 500;
 constexpr unsigned long long transactional_bits = 3ULL << 32;
 constexpr unsigned long long in_transaction_bit = 1ULL << 32;
 
-// A software clock that never comes to the end of this period never sends a signal.
+// A counter that never comes to the end of this period never sends a signal.
 constexpr unsigned long long endless = 1ULL << 60;
 
 Kind kind_of(int fd) {
@@ -59,16 +59,18 @@ bool must_replace(const perf_event_attr& attributes) {
 long open_counter(const perf_event_attr& attributes, pid_t tid, int cpu, unsigned long flags,
                   pid_t* task_opened) {
   *task_opened = 0;
-  perf_event_attr clock;
-  memset(&clock, 0, sizeof clock);
-  clock.size = sizeof clock;
-  clock.type = PERF_TYPE_SOFTWARE;
-  clock.config = PERF_COUNT_SW_TASK_CLOCK;
-  clock.exclude_kernel = 1;
-  clock.exclude_guest = 1;
-  clock.disabled = tid != 0;
-  if (attributes.sample_period != 0) clock.sample_period = endless;
-  long fd = kernel_call(SYS_perf_event_open, to_register(&clock), tid, cpu, -1,
+  perf_event_attr idle;
+  memset(&idle, 0, sizeof idle);
+  idle.size = sizeof idle;
+  idle.type = PERF_TYPE_SOFTWARE;
+  // A clock would start and cancel a timer of the kernel's at each switch to the task and from it, which
+  // makes a stop of the task half as dear again; nothing here wants to know the time.
+  idle.config = PERF_COUNT_SW_DUMMY;
+  idle.exclude_kernel = 1;
+  idle.exclude_guest = 1;
+  idle.disabled = tid != 0;
+  if (attributes.sample_period != 0) idle.sample_period = endless;
+  long fd = kernel_call(SYS_perf_event_open, to_register(&idle), tid, cpu, -1,
                         static_cast<long>(flags));
   // A task's counter is only ever named in calls that are answered here, so where the kernel
   // refuses events any descriptor will do.

@@ -27,7 +27,7 @@ struct ResolvedSource {
 /// Limits of a step window.
 struct WindowLimits {
   std::uint32_t max_steps = 100'000;  ///< instructions kept; some 3 s of single-stepping
-  std::uint64_t budget = 120'000;     ///< instructions stepped: some 3 s
+  std::uint64_t budget = 300'000;     ///< instructions stepped: some 6 s
   int max_frames = 3;                 ///< how far the window's start may move to callers
 };
 
