@@ -52,8 +52,8 @@ void set_ticks_source(TicksSource source) { g_ticks = source; }
 void use_hardware_counters() { g_hardware.store(true, std::memory_order_release); }
 
 bool must_replace(const perf_event_attr& attributes) {
-  return !g_hardware.load(std::memory_order_acquire) && attributes.type != PERF_TYPE_SOFTWARE && attributes.type != PERF_TYPE_TRACEPOINT &&
-         attributes.type != PERF_TYPE_BREAKPOINT;
+  return !g_hardware.load(std::memory_order_acquire) && attributes.type != PERF_TYPE_SOFTWARE &&
+         attributes.type != PERF_TYPE_TRACEPOINT && attributes.type != PERF_TYPE_BREAKPOINT;
 }
 
 long open_counter(const perf_event_attr& attributes, pid_t tid, int cpu, unsigned long flags,
@@ -63,15 +63,15 @@ long open_counter(const perf_event_attr& attributes, pid_t tid, int cpu, unsigne
   memset(&idle, 0, sizeof idle);
   idle.size = sizeof idle;
   idle.type = PERF_TYPE_SOFTWARE;
-  // A clock would start and cancel a timer of the kernel's at each switch to the task and from it, which
-  // makes a stop of the task half as dear again; nothing here wants to know the time.
+  // A clock would start and cancel a timer of the kernel's at each switch to the task and from it,
+  // which makes a stop of the task half as dear again; nothing here wants to know the time.
   idle.config = PERF_COUNT_SW_DUMMY;
   idle.exclude_kernel = 1;
   idle.exclude_guest = 1;
   idle.disabled = tid != 0;
   if (attributes.sample_period != 0) idle.sample_period = endless;
-  long fd = kernel_call(SYS_perf_event_open, to_register(&idle), tid, cpu, -1,
-                        static_cast<long>(flags));
+  long fd =
+      kernel_call(SYS_perf_event_open, to_register(&idle), tid, cpu, -1, static_cast<long>(flags));
   // A task's counter is only ever named in calls that are answered here, so where the kernel
   // refuses events any descriptor will do.
   if (fd < 0 && tid != 0) fd = kernel_call(SYS_eventfd2, 0, EFD_CLOEXEC);
