@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "provenance/naming.h"
+#include "report/suspect_words.h"
 
 namespace culprit::provenance {
 
@@ -91,7 +92,7 @@ Status Chain::find_first_link() {
     }
   } else if (scene_.fault && stack_is_full()) {
     out.value = scene_.moment.registers.sp().value;
-    out.description = "the stack pointer";
+    out.description = report::kStackPointer;
     out.how_chosen = "the access lies just below the end of the thread's stack";
     out.confidence = report::Confidence::proved;
     report_.suspect = out;
@@ -100,7 +101,7 @@ Status Chain::find_first_link() {
     return {};
   } else if (scene_.fault && scene_.return_slot) {
     out.value = scene_.return_slot->value;
-    out.description = "the address that was returned to";
+    out.description = report::kReturnTarget;
     out.how_chosen = "the return address at the stack pointer";
     out.confidence = report::Confidence::proved;
     out.location = scene_.fault_place->location;
@@ -113,7 +114,7 @@ Status Chain::find_first_link() {
   } else if (scene_.fault && scene_.fault_source) {
     const std::uint64_t value = scene_.fault->pointer_value;
     out.value = value;
-    out.description = scene_.fault->index ? "the index of the address" : fmt::format("the pointer that was {} at the crash",
+    out.description = scene_.fault->index ? std::string(report::kIndex) : fmt::format("the pointer that was {} at the crash",
                                   scene_.fault->execute ? "called"
                                   : scene_.fault->write ? "written through"
                                                         : "read through");
@@ -128,7 +129,7 @@ Status Chain::find_first_link() {
       resolved = *std::move(better);
     }
     if (resolved.source.index) {
-      out.description = "the index of the address";
+      out.description = report::kIndex;
       if (resolved.source.value) out.value = *resolved.source.value;
     }
     report_.suspect = out;
@@ -198,7 +199,7 @@ void Chain::begin_at_abort(report::Suspect& out) {
   out.location = scene.slot_place->location;
   out.confidence = report::Confidence::proved;
   if (scene.kind == AbortScene::Kind::stack_protector) {
-    out.description = "the stack protector's canary";
+    out.description = report::kCanary;
     out.how_chosen = "the function that stopped keeps its canary there";
   } else {
     out.description = "the header of a heap block";
@@ -215,7 +216,7 @@ void Chain::begin_at_abort(report::Suspect& out) {
 /// The pointer that was to be freed is no living block.
 void Chain::begin_at_release(const AbortScene& scene, report::Suspect& out) {
   out.value = scene.pointer;
-  out.description = "the pointer that was to be freed";
+  out.description = report::kFreedPointer;
   out.how_chosen = "the argument of the allocator's function";
   out.confidence = report::Confidence::proved;
   if (scene.source_place) out.location = scene.source_place->location;

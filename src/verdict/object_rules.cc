@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "report/suspect_words.h"
 #include "verdict/rules.h"
 #include "verdict/words.h"
 
@@ -250,7 +251,7 @@ bool out_of_bounds(Report& report) {
 
 bool freed_what_is_no_block(Report& report) {
   if (report.crash.signal_name != "SIGABRT" || !report.suspect ||
-      report.suspect->description != "the pointer that was to be freed") {
+      report.suspect->description != report::kFreedPointer) {
     return false;
   }
   Verdict& v = report.verdict;
@@ -258,15 +259,7 @@ bool freed_what_is_no_block(Report& report) {
   v.bug_class = BugClass::invalid_free;
   v.explanation = fmt::format("{} is not the start of a living block of the allocator, and was to be freed.",
                               to_hex(report.suspect->value));
-  v.evidence = {0};
-  if (origin != nullptr) {
-    v.explanation += fmt::format(" The pointer was made by {}.", writer_name(origin->writer));
-    v.evidence.push_back(origin->index);
-    v.cause = site_of_writer(origin->writer);
-  } else if (!report.hops.empty()) {
-    v.cause = site_of_writer(report.hops.front().writer);
-  }
-  v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
+  blame_maker(report, origin, " The pointer was made by");
   return true;
 }
 
@@ -287,7 +280,7 @@ bool unmapped(Report& report) {
 }
 
 bool stack_exhausted(Report& report) {
-  if (!report.suspect || report.suspect->description != "the stack pointer") return false;
+  if (!report.suspect || report.suspect->description != report::kStackPointer) return false;
   Verdict& v = report.verdict;
   v.bug_class = BugClass::stack_exhaustion;
   // The function that is there most often is the one that recurses.
@@ -315,8 +308,8 @@ bool stack_exhausted(Report& report) {
 }
 
 bool smashed_stack(Report& report) {
-  if (!report.suspect || (report.suspect->description != "the stack protector's canary" &&
-                          report.suspect->description != "the address that was returned to")) {
+  if (!report.suspect || (report.suspect->description != report::kCanary &&
+                          report.suspect->description != report::kReturnTarget)) {
     return false;
   }
   const Hop* store = first_of(report, HopKind::store);

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "report/suspect_words.h"
 #include "verdict/rules.h"
 #include "verdict/words.h"
 
@@ -166,7 +167,7 @@ bool from_command_line(Report& report) {
 }
 
 bool bad_index(Report& report) {
-  if (!report.suspect || report.suspect->description != "the index of the address") return false;
+  if (!report.suspect || report.suspect->description != report::kIndex) return false;
   Verdict& v = report.verdict;
   const Hop* origin = last_writer(report);
   const std::uint64_t value = report.suspect->value;
@@ -179,15 +180,7 @@ bool bad_index(Report& report) {
                               negative && (value >> 32) == 0
                                   ? std::to_string(static_cast<std::int32_t>(value))
                                   : std::to_string(static_cast<std::int64_t>(value)));
-  v.evidence = {0};
-  if (origin != nullptr) {
-    v.explanation += fmt::format(" It was made by {}.", writer_name(origin->writer));
-    v.evidence.push_back(origin->index);
-    v.cause = site_of_writer(origin->writer);
-  } else if (!report.hops.empty()) {
-    v.cause = site_of_writer(report.hops.front().writer);
-  }
-  v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
+  blame_maker(report, origin, " It was made by");
   return true;
 }
 

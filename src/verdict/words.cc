@@ -89,4 +89,17 @@ const Hop* before(const Report& report, const Hop& hop) {
   return nullptr;
 }
 
+void blame_maker(Report& report, const Hop* maker, std::string_view made) {
+  report::Verdict& v = report.verdict;
+  v.evidence = {0};
+  if (maker != nullptr) {
+    v.explanation += fmt::format("{} {}.", made, writer_name(maker->writer));
+    v.evidence.push_back(maker->index);
+    v.cause = site_of_writer(maker->writer);
+  } else if (!report.hops.empty()) {
+    v.cause = site_of_writer(report.hops.front().writer);
+  }
+  v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
+}
+
 }  // namespace culprit::verdict

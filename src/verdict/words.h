@@ -26,6 +26,9 @@ namespace culprit::verdict {
 [[nodiscard]] const report::Hop* last_writer(const report::Report& report);
 /// The hop on the main line just before `hop`; null for the first.
 [[nodiscard]] const report::Hop* before(const report::Report& report, const report::Hop& hop);
+/// Fills evidence, cause and confidence (at most likely) of a claim about the crash whose maker, if the chain
+/// names one, is `maker`; "made" begins the sentence about it: " It was made by".
+void blame_maker(report::Report& report, const report::Hop* maker, std::string_view made);
 [[nodiscard]] report::CauseSite site_of_writer(const report::Writer& w);
 
 }  // namespace culprit::verdict

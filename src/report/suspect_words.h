@@ -1,0 +1,15 @@
+// What a suspect is, where rules have to know: the values of Suspect::description that the engine writes and
+// the verdict reads.
+#pragma once
+
+#include <string_view>
+
+namespace culprit::report {
+
+inline constexpr std::string_view kFreedPointer = "the pointer that was to be freed";
+inline constexpr std::string_view kCanary = "the stack protector's canary";
+inline constexpr std::string_view kReturnTarget = "the address that was returned to";
+inline constexpr std::string_view kStackPointer = "the stack pointer";
+inline constexpr std::string_view kIndex = "the index of the address";
+
+}  // namespace culprit::report
