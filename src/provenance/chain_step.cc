@@ -257,8 +257,7 @@ bool Chain::step() {
   const bool outlived =
       !writer.hit.kernel && writer.location.region == report::RegionKind::stack &&
       writer.location.owner && !link.place.activation &&
-      (read_region == report::RegionKind::stack || read_region == report::RegionKind::mapping) &&
-      (!link.place.location.owner || link.place.location.owner->function.empty());
+      (read_region == report::RegionKind::stack || read_region == report::RegionKind::mapping);
   if (outlived) {
     add_writer(writer, resolved);
     report::Hop& hop = report_.hops.back();

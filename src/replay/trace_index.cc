@@ -166,6 +166,29 @@ std::vector<KernelWrite> TraceIndex::writers_of(ByteRange range, EventNumber fro
   return result;
 }
 
+const Frame& TraceIndex::first_fault(const Frame& fault) const {
+  const FrameRegisters* registers = registers_of(fault);
+  if (registers == nullptr) return fault;
+  const std::vector<Frame>& frames = data_->frames;
+  const Frame* first = &fault;
+  bool returned = false;  // a handler has returned between the two
+  for (auto i = static_cast<std::size_t>(&fault - frames.data()); i-- > 0;) {
+    const Frame& frame = frames[i];
+    if (frame.thread != fault.thread) continue;
+    if (frame.kind == FrameKind::syscall_exit && frame.number == SYS_rt_sigreturn) {
+      returned = true;
+    } else if (frame.kind == FrameKind::signal && frame.number == fault.number && frame.deterministic) {
+      const FrameRegisters* before = registers_of(frame);
+      if (!returned || before == nullptr || before->rip != registers->rip) break;
+      first = &frame;
+      returned = false;
+    } else if (!returned) {
+      break;  // the program has run since
+    }
+  }
+  return *first;
+}
+
 std::vector<CrashCandidate> TraceIndex::crash_candidates() const {
   std::vector<CrashCandidate> signals;
   std::vector<CrashCandidate> exits;
@@ -201,6 +224,7 @@ std::vector<CrashCandidate> TraceIndex::crash_candidates() const {
       const Frame* frame = found == last.end() || candidate.signal > 64
                                ? nullptr
                                : found->second.signal[static_cast<std::size_t>(candidate.signal)];
+      if (frame != nullptr && frame->deterministic) frame = &first_fault(*frame);
       candidate.thread = frame != nullptr ? frame->thread : leader.thread;
       candidate.event = frame != nullptr ? frame->event : leader.ended;
       candidate.deterministic = frame != nullptr && frame->deterministic;

@@ -271,6 +271,9 @@ class TraceIndex {
   friend class TraceIndexParser;
   struct Data;
   explicit TraceIndex(std::unique_ptr<Data> data);
+  /// A handler that resets its signal and returns (Rust's) makes the instruction fault once more; rr does not
+  /// run the thread for that second time, which its registers describe already. The fault as it came first.
+  [[nodiscard]] const Frame& first_fault(const Frame& fault) const;
   std::unique_ptr<Data> data_;
 };
 

@@ -136,6 +136,49 @@ TEST(TraceIndex, FindsTheCrash) {
   EXPECT_EQ(exits[0].event, EventNumber{208});
 }
 
+/// The golden trace whose fault was first caught by a handler that returned, as Rust's does: the second time
+/// follows rt_sigreturn at once. `moved`: the handler returned to another instruction.
+std::string faulting_twice(bool moved) {
+  std::string text = golden();
+  const std::string delivery = "SIGNAL_DELIVERY: SIGSEGV(det)";
+  const std::size_t begin = text.rfind("{\n", text.find("SIGNAL: SIGSEGV(det)"));
+  const std::size_t end = text.rfind("{\n", text.find(delivery));
+  const std::string fault = text.substr(begin, end - begin);
+  const auto numbered = [](std::string frame, const std::string& number) {
+    return frame.replace(frame.find("global_time:223"), 15, "global_time:" + number);
+  };
+  std::string first = fault;
+  if (moved) {
+    const std::size_t rip = first.find("rip:0x");
+    EXPECT_NE(rip, std::string::npos);
+    first.replace(rip, 7, "rip:0x9");
+  }
+  std::string handler = numbered(fault, "224");
+  handler.replace(handler.find("SIGNAL:"), 7, "SIGNAL_HANDLER:");
+  std::string entry = numbered(fault, "225");
+  entry.replace(entry.find("SIGNAL: SIGSEGV(det)'"), 21,
+                "SYSCALL: rt_sigreturn' (state:ENTERING_SYSCALL)");
+  const std::size_t number = entry.find("orig_rax:0x") + 9;
+  entry.replace(number, entry.find_first_of(" \n", number) - number, "0xf");
+  std::string exit = numbered(fault, "226");
+  exit.replace(exit.find("SIGNAL: SIGSEGV(det)'"), 21,
+               "SYSCALL: rt_sigreturn' (state:EXITING_SYSCALL)");
+  std::string rest = text.substr(end);
+  rest.replace(rest.find("global_time:224"), 15, "global_time:228");
+  rest.replace(rest.find("global_time:225"), 15, "global_time:229");
+  return text.substr(0, begin) + first + handler + entry + exit + numbered(fault, "227") + rest;
+}
+
+TEST(TraceIndex, AFaultThatAHandlerReturnedToIsTheFirstOne) {
+  const auto candidates = parse(faulting_twice(false)).crash_candidates();
+  ASSERT_EQ(candidates.size(), 1U);
+  EXPECT_EQ(candidates[0].event, EventNumber{223}) << "rr does not run the thread for the second one";
+  EXPECT_EQ(candidates[0].mark.kind, Mark::Kind::signal_stop);
+  const auto others = parse(faulting_twice(true)).crash_candidates();
+  ASSERT_EQ(others.size(), 1U);
+  EXPECT_EQ(others[0].event, EventNumber{227}) << "another fault";
+}
+
 TEST(TraceIndex, FindsKernelWrites) {
   const TraceIndex index = parse(golden());
   // The status word that wait4() filled in, at event 210.

@@ -73,6 +73,13 @@ bool uninitialised_stack(Report& report) {
   // value was computed before that does not weaken it.
   v.confidence = reader != nullptr ? weakest(report, {reader->index, stale->index})
                                    : stale->confidence;
+  // Of a value that was computed on the way, the stale bytes were only an input.
+  for (const Hop& hop : report.hops) {
+    if (&hop == stale) break;
+    if (hop.source && hop.source->kind == report::SourceKind::arithmetic) {
+      v.confidence = std::max(v.confidence, Confidence::likely);
+    }
+  }
   v.cause = report::CauseSite{owner.function,     owner.declared_file, owner.declared_line,
                               owner.variable,     owner.member,        owner.module};
   return true;
