@@ -256,7 +256,7 @@ bool Chain::step() {
   const report::RegionKind read_region = link.place.location.region;
   const bool outlived =
       !writer.hit.kernel && writer.location.region == report::RegionKind::stack &&
-      writer.location.owner && !link.place.activation &&
+      writer.location.owner && !link.place.activation && link.reader &&
       (read_region == report::RegionKind::stack || read_region == report::RegionKind::mapping);
   if (outlived) {
     add_writer(writer, resolved);
