@@ -84,6 +84,8 @@ class Chain {
                                           const WriterHit& writer);
   /// Adds the hop of a writer of the link's slot, and the side branch that begins there.
   void add_writer(const WriterHit& writer, const ResolvedSource& resolved);
+  /// Who stored the pointer that the reader came through: a side branch of the crash.
+  void add_maker_of_pointer(const Link::Reader& reader);
   /// The kernel's or a mapping's bytes.
   void end_at_kernel(const WriterHit& writer, const ResolvedSource& resolved);
 
