@@ -10,15 +10,11 @@
 
 #include "provenance/cached_memory.h"
 #include "provenance/naming.h"
+#include "provenance/pass_stats.h"
 #include "provenance/source_passes.h"
 
 namespace culprit::provenance {
 namespace {
-
-void count(report::Stats& stats, const replay::PassResult& pass) {
-  stats.passes += 1;
-  for (const std::uint64_t hits : pass.raw_hits) stats.hits += hits;
-}
 
 bool canonical(Address a) {
   const std::uint64_t top = a.value >> 47;
@@ -146,9 +142,6 @@ class CrashObserver : public replay::PassObserver {
       }
     } else if (scene.fault->pointer) {
       question = ValueQuestion{0, registers.pc(), false, x86::whole(*scene.fault->pointer)};
-    }
-    if (auto blocks = live.heap_blocks(Address{scene.fault->pointer_value}); blocks.ok()) {
-      scene.pointer_blocks = *std::move(blocks);
     }
     if (!question) return;
     scene.fault_source = find_source(image_, scene.moment, *question, memory);

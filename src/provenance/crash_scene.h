@@ -56,8 +56,6 @@ struct CrashScene {
   std::optional<Slot> return_slot;
   /// What a program that stopped itself was unhappy about.
   std::optional<AbortScene> abort;
-  /// Whose heap memory the faulting pointer, and the slot that it was loaded from, pointed to.
-  std::optional<replay::HeapBlocks> pointer_blocks;
 };
 
 /// One pass to the crash mark. `named` is the slot that the crash report names, if it does. Verifies the

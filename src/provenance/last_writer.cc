@@ -9,6 +9,7 @@
 #include "provenance/cached_memory.h"
 #include "provenance/heap.h"
 #include "provenance/naming.h"
+#include "provenance/pass_stats.h"
 #include "provenance/pointer_origin.h"
 
 namespace culprit::provenance {
@@ -225,11 +226,6 @@ class OneWriterObserver : public replay::PassObserver {
   replay::Hit hit_;
 };
 
-void count(report::Stats& stats, const replay::PassResult& pass) {
-  stats.passes += 1;
-  for (const std::uint64_t hits : pass.raw_hits) stats.hits += hits;
-}
-
 Result<LastWriter> outcome(const WriterObserver& observer, const replay::PassResult& pass,
                            std::optional<WriterHit> writer) {
   if (!pass.end_reached) {
@@ -272,7 +268,6 @@ std::optional<ObjectBounds> object_at(const ProcessImage& image, const Moment& m
     out.block = blocks->holding.front();
     out.range = out.block->range;
     out.location = describe_location(image, moment, out.range.start, out.range.size, memory);
-    out.asked = describe_location(image, moment, address, 1, memory);
     add_block(image, *blocks, out.location);
     return out;
   }
@@ -286,7 +281,6 @@ std::optional<ObjectBounds> object_at(const ProcessImage& image, const Moment& m
     return std::nullopt;
   }
   out.range = ByteRange{*out.location.owner->object, *out.location.owner->object_size};
-  out.asked = out.location;
   return out;
 }
 
@@ -314,7 +308,6 @@ std::optional<ObjectBounds> array_left(const ProcessImage& image, const Moment& 
   if (!out.location.owner || out.range.size == 0) return std::nullopt;
   out.location.owner->object = first;
   out.location.owner->object_size = out.range.size;
-  out.asked = out.location;
   return out;
 }
 

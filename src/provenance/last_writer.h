@@ -45,7 +45,6 @@ struct SourcePlace {
 struct ObjectBounds {
   ByteRange range;
   report::Location location;               ///< named
-  report::Location asked;                  ///< the address that was asked about, named
   std::optional<replay::HeapBlock> block;  ///< for heap blocks, freed ones too
 };
 

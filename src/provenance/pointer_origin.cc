@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "provenance/pass_stats.h"
 
 namespace culprit::provenance {
 namespace {
@@ -76,8 +77,7 @@ Result<IntendedObject> object_meant(replay::Replay& replay, const ProcessImage& 
   if (image.heap() != nullptr) spec.heap = *image.heap();
   ObjectObserver observer(image, moment, pointer, stored);
   CULPRIT_ASSIGN(const replay::PassResult pass, replay.run(spec, observer));
-  stats.passes += 1;
-  for (const std::uint64_t hits : pass.raw_hits) stats.hits += hits;
+  count(stats, pass);
   return std::move(observer.meant);
 }
 

@@ -7,6 +7,7 @@
 
 #include "provenance/cached_memory.h"
 #include "provenance/heap.h"
+#include "provenance/pass_stats.h"
 #include "provenance/slice/window_slice.h"
 #include "provenance/window_moment.h"
 #include "x86/instruction.h"
@@ -15,12 +16,6 @@ namespace culprit::provenance {
 namespace {
 
 constexpr std::uint32_t kKeptHits = 256;
-
-void count(report::Stats& stats, const replay::PassResult& pass) {
-  stats.passes += 1;
-  for (const std::uint64_t hits : pass.raw_hits) stats.hits += hits;
-  if (pass.window) stats.steps += pass.window->steps.size();
-}
 
 replay::Probe execution_of(Address pc, const ProcessImage& image, ThreadId thread) {
   replay::Probe probe;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "provenance/cached_memory.h"
+#include "provenance/pass_stats.h"
 
 namespace culprit::provenance {
 namespace {
@@ -64,7 +65,7 @@ Result<std::optional<Unmapping>> find_unmapping(replay::Replay& replay, const Pr
     spec.deadline = deadline;
     CallerObserver observer(image, out.moment);
     CULPRIT_ASSIGN(const replay::PassResult pass, replay.run(spec, observer));
-    stats.passes += 1;
+    count(stats, pass);
     if (!pass.end_reached || out.moment.frames.empty()) return nothing;
     return std::optional(std::move(out));
   }
