@@ -84,8 +84,10 @@ class Chain {
                                           const WriterHit& writer);
   /// Adds the hop of a writer of the link's slot, and the side branch that begins there.
   void add_writer(const WriterHit& writer, const ResolvedSource& resolved);
-  /// Who stored the pointer that the reader came through: a side branch of the crash.
-  void add_maker_of_pointer(const Link::Reader& reader);
+  /// How the reader came by the pointer to the slot: a side branch of the crash. Once in a triage.
+  void add_way_of_pointer(const Link::Reader& reader);
+  /// The same for a pointer whose source at a moment is known; the branch begins at hop `parent`.
+  void follow_pointer(ResolvedSource source, Moment moment, std::uint64_t value, std::uint32_t parent);
   /// The kernel's or a mapping's bytes.
   void end_at_kernel(const WriterHit& writer, const ResolvedSource& resolved);
 
@@ -127,6 +129,7 @@ class Chain {
   std::optional<report::Hop> side_;  ///< the writer of the slot's other bytes, not yet in the report
   bool first_link_ = true;           ///< the link is the one that the crash itself read
   std::optional<report::ValueBytes> bytes_;  ///< of the suspect that the chain is about, if not all
+  bool way_of_pointer_ = false;      ///< the report has it, or it was not found
   int pointers_checked_ = 0;  ///< stores whose pointer was followed with passes of its own
 };
 

@@ -225,6 +225,7 @@ void Chain::begin_at_release(const AbortScene& scene, report::Suspect& out) {
                               scene.source_place ? &scene.source_place->location : nullptr, style_);
   hop.value_after = scene.pointer;
   report_.hops.push_back(std::move(hop));
+  bool again = false;
   if (scene.blocks) {
     for (const replay::HeapBlock& block : scene.blocks->holding) {
       if (block.range.start.value != scene.pointer || !block.released) continue;
@@ -232,12 +233,15 @@ void Chain::begin_at_release(const AbortScene& scene, report::Suspect& out) {
       about.address = block.range.start;
       about.size = block.range.size;
       report_.hops.push_back(block_hop(*image_, block, true, about));
-      return stop(report::StopReason::origin_found, "the block had been freed before");
+      stop(report::StopReason::origin_found, "the block had been freed before");
+      again = true;
+      break;
     }
   }
   const std::size_t caller = scene.frame + 1;
   if (caller >= scene_.moment.frames.size() || !scene.source) {
-    return stop(report::StopReason::decoder_unknown, "the call of the allocator's function is not known");
+    if (!again) stop(report::StopReason::decoder_unknown, "the call of the allocator's function is not known");
+    return;
   }
   begin_phase("slicing back from the argument");
   ResolvedSource resolved{*scene.source, scene.source_place};
@@ -245,7 +249,7 @@ void Chain::begin_at_release(const AbortScene& scene, report::Suspect& out) {
   if (resolved.source.kind == ValueSource::Kind::load) {
     auto better = resolve_load(replay_, *image_, scene_.moment, resolved.source, remaining(),
                                report_.stats);
-    if (!better.ok()) return stop(better.error());
+    if (!better.ok()) return again ? void() : stop(better.error());
     resolved = *std::move(better);
   }
   if (resolved.source.kind == ValueSource::Kind::load ||
@@ -254,9 +258,10 @@ void Chain::begin_at_release(const AbortScene& scene, report::Suspect& out) {
       resolved.source.kind == ValueSource::Kind::arithmetic) {
     auto better = resolve_register_at(replay_, *image_, scene_.moment, caller, call, Gpr::rdi, false,
                                       WindowLimits{}, remaining(), report_.stats);
-    if (!better.ok()) return stop(better.error());
+    if (!better.ok()) return again ? void() : stop(better.error());
     if (better->source.kind != ValueSource::Kind::unknown) resolved = *std::move(better);
   }
+  if (again) return follow_pointer(std::move(resolved), scene_.moment, scene.pointer, 0);
   report_.hops.back().source = report_source(resolved.source, resolved.place, scene.pointer);
   go_on(resolved, scene_.moment, scene_.moment.frames[caller].code, scene.pointer);
 }

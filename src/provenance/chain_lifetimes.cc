@@ -64,6 +64,7 @@ bool Chain::read_after_release(const LastWriter& found, const ResolvedSource& re
   }
   report_.hops.push_back(
       block_hop(*image_, found.blocks->holding.front(), true, link.place.location));
+  if (link.reader) add_way_of_pointer(*link.reader);
   stop(report::StopReason::origin_found, "the slot was read after its block had been freed");
   return true;
 }
@@ -142,6 +143,7 @@ bool Chain::read_through_old_pointer(const LastWriter& found, const ResolvedSour
     add_writer(*found.writer, resolved);
   }
   report_.hops.push_back(block_hop(*image_, **old, true, link.place.location));
+  follow_pointer((*pointer)->source, link.reader->moment, (*pointer)->value, 0);
   stop(report::StopReason::origin_found,
        "the slot was read through a pointer to a block that had been freed; its memory had a new owner");
   return true;

@@ -176,41 +176,6 @@ void Chain::add_writer(const WriterHit& writer, const ResolvedSource& resolved) 
   report_.hops.back().bytes = bytes_;
 }
 
-void Chain::add_maker_of_pointer(const Link::Reader& reader) {
-  if (!reader.pointer || !first_link_) return;
-  begin_phase("finding out who kept the pointer to the dead frame");
-  auto pointer = pointer_of_access(replay_, *image_, reader.moment, reader.frame, reader.pc,
-                                   *reader.pointer, false, remaining(), report_.stats);
-  if (!pointer.ok() || !*pointer) return;
-  const ValueSource& source = (*pointer)->source.source;
-  if (!source.address || source.size != 8) return;
-  Slot slot{*source.address, 8, (*pointer)->value};
-  replay::Mark before = reader.moment.mark;
-  // Arguments that unoptimised code keeps in locals lead to where the pointer was kept.
-  constexpr int kCopies = 4;
-  std::optional<WriterHit> found;
-  for (int i = 0; i < kCopies; ++i) {
-    auto made = find_last_writer(replay_, *image_, slot, before, std::nullopt, false, remaining(),
-                                 report_.stats);
-    if (!made.ok() || !made->writer || made->writer->hit.kernel) break;
-    found = *std::move(made->writer);
-    if (found->source.kind != ValueSource::Kind::memory || !found->source.address ||
-        found->source.size != 8) {
-      break;
-    }
-    before = found->moment.mark;
-    if (i + 1 < kCopies) slot.address = *found->source.address;
-  }
-  if (!found) return;
-  const WriterHit& maker = *found;
-  slot.address = maker.location.address;
-  report::Hop hop = writer_hop(*image_, maker, slot, maker.source, maker.source_place, style_);
-  hop.main_line = false;
-  hop.parent = 0;
-  hop.summary += "; the pointer outlived what it points to";
-  report_.hops.push_back(std::move(hop));
-}
-
 void Chain::end_at_kernel(const WriterHit& writer, const ResolvedSource& resolved) {
   const Link& link = *link_;
   const replay::Hit::Kernel& kernel = *writer.hit.kernel;
@@ -301,7 +266,7 @@ bool Chain::step() {
                                    hop.location->owner->function);
     hop.location->owner->life.died = std::move(died);
     hop.location->owner->life.alive_at_write = true;
-    add_maker_of_pointer(*link.reader);
+    add_way_of_pointer(*link.reader);
     stop(report::StopReason::origin_found, "the slot is in a stack frame that had ended");
     return false;
   }
@@ -322,6 +287,7 @@ bool Chain::step() {
       hop.location->owner->life.died = std::move(died);
       hop.location->owner->life.alive_at_write = true;
     }
+    if (link.reader) add_way_of_pointer(*link.reader);
     stop(report::StopReason::origin_found, "the slot is in a stack frame that had ended");
     return false;
   }

@@ -1,0 +1,82 @@
+// How the code that used a slot came by the pointer that led there: a side branch of the crash.
+#include <algorithm>
+#include <utility>
+
+#include "provenance/chain.h"
+#include "provenance/naming.h"
+
+namespace culprit::provenance {
+namespace {
+
+/// Memories that a pointer is followed through. Unoptimised code copies an argument into a local in each
+/// function that it passes.
+constexpr int kMaxKept = 10;
+
+bool leads_on(const ValueSource& source) {
+  return source.address && source.size == 8 &&
+         (source.kind == ValueSource::Kind::memory ||
+          (source.kind == ValueSource::Kind::arithmetic && source.value));
+}
+
+bool was_made(const ValueSource& source) {
+  switch (source.kind) {
+    case ValueSource::Kind::address:
+    case ValueSource::Kind::immediate:
+    case ValueSource::Kind::zero:
+    case ValueSource::Kind::arithmetic: return source.pc != Address{};
+    default: return false;
+  }
+}
+
+}  // namespace
+
+void Chain::add_way_of_pointer(const Link::Reader& reader) {
+  if (!reader.pointer || way_of_pointer_) return;
+  begin_phase("finding out how the pointer came to the code that used it");
+  auto pointer = pointer_of_access(replay_, *image_, reader.moment, reader.frame, reader.pc,
+                                   *reader.pointer, false, remaining(), report_.stats);
+  if (!pointer.ok() || !*pointer) return;
+  follow_pointer((*pointer)->source, reader.moment, (*pointer)->value, 0);
+}
+
+void Chain::follow_pointer(ResolvedSource source, Moment moment, std::uint64_t value,
+                           std::uint32_t parent) {
+  way_of_pointer_ = true;
+  const auto add = [&](report::Hop hop) {
+    hop.main_line = false;
+    hop.parent = parent;
+    parent = static_cast<std::uint32_t>(report_.hops.size());
+    report_.hops.push_back(std::move(hop));
+  };
+  for (int kept = 0; kept < kMaxKept && leads_on(source.source); ++kept) {
+    if (source.source.kind == ValueSource::Kind::arithmetic) value = *source.source.value;
+    const Slot slot{*source.source.address, 8, value};
+    std::optional<Activation> owner;
+    if (source.place) owner = source.place->activation;
+    auto found = find_last_writer(replay_, *image_, slot, moment.mark, owner, false, remaining(),
+                                  report_.stats);
+    if (!found.ok() || !found->writer || found->writer->hit.kernel || !found->writer->writer ||
+        found->older_than_owner.value_or(false)) {
+      return;
+    }
+    WriterHit& writer = *found->writer;
+    ResolvedSource next{writer.source, writer.source_place};
+    const ByteRange written = writer.writer->written.value_or(slot.range());
+    const std::int64_t delta = slot.address - written.start;
+    const StoredBytes stored{writer.writer->operand,
+                             delta > 0 ? static_cast<std::uint32_t>(delta) : 0, slot.size};
+    const ValueQuestion question{writer.frame, writer.writer->instruction.address, true, stored};
+    auto better = resolve(writer.moment, question, next.source, next.place, slot.value);
+    if (better.ok()) next = *std::move(better);
+    add(writer_hop(*image_, writer, slot, next.source, next.place, style_));
+    report_.hops.back().summary += "; the pointer was kept there";
+    moment = writer.moment;
+    source = std::move(next);
+  }
+  if (report_.hops.empty() || !was_made(source.source)) return;
+  report::Hop hop = origin_hop(*image_, source.source, source.frames, value, report_.hops[parent]);
+  hop.summary += ": the pointer that was used";
+  add(std::move(hop));
+}
+
+}  // namespace culprit::provenance
