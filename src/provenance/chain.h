@@ -73,6 +73,7 @@ class Chain {
   /// The chain begins in what a program that stopped itself had in hand.
   void begin_at_abort(report::Suspect& out);
   void begin_at_release(const AbortScene& scene, report::Suspect& out);
+  bool came_from_allocator(const ResolvedSource& resolved, const Moment& user);
   /// Goes on at a source, or ends the chain where it was born. False: ended.
   bool go_on(const ResolvedSource& resolved, const Moment& moment, const binary::CodeLocation& code,
              std::uint64_t value);

@@ -3,13 +3,14 @@
 #include <utility>
 
 #include "provenance/chain.h"
+#include "provenance/heap.h"
 #include "provenance/naming.h"
 
 namespace culprit::provenance {
 namespace {
 
-/// Memories that a pointer is followed through. Unoptimised code copies an argument into a local in each
-/// function that it passes.
+/// Memories that a pointer is followed through. Unoptimised code copies an argument into a local in
+/// each function that it passes.
 constexpr int kMaxKept = 10;
 
 bool leads_on(const ValueSource& source) {
@@ -23,8 +24,10 @@ bool was_made(const ValueSource& source) {
     case ValueSource::Kind::address:
     case ValueSource::Kind::immediate:
     case ValueSource::Kind::zero:
-    case ValueSource::Kind::arithmetic: return source.pc != Address{};
-    default: return false;
+    case ValueSource::Kind::arithmetic:
+      return source.pc != Address{};
+    default:
+      return false;
   }
 }
 
@@ -48,6 +51,10 @@ void Chain::follow_pointer(ResolvedSource source, Moment moment, std::uint64_t v
     parent = static_cast<std::uint32_t>(report_.hops.size());
     report_.hops.push_back(std::move(hop));
   };
+  const auto add_leaving = [&](const ResolvedSource& way) {
+    if (!way.left.empty()) add(left_frame_hop(*image_, way.left, value, report_.hops[parent]));
+  };
+  add_leaving(source);
   for (int kept = 0; kept < kMaxKept && leads_on(source.source); ++kept) {
     if (source.source.kind == ValueSource::Kind::arithmetic) value = *source.source.value;
     const Slot slot{*source.source.address, 8, value};
@@ -60,6 +67,8 @@ void Chain::follow_pointer(ResolvedSource source, Moment moment, std::uint64_t v
       return;
     }
     WriterHit& writer = *found->writer;
+    if (in_allocator(*image_, writer.moment.frames))
+      return;  // how it comes by a block is its own affair
     ResolvedSource next{writer.source, writer.source_place};
     const ByteRange written = writer.writer->written.value_or(slot.range());
     const std::int64_t delta = slot.address - written.start;
@@ -70,6 +79,8 @@ void Chain::follow_pointer(ResolvedSource source, Moment moment, std::uint64_t v
     if (better.ok()) next = *std::move(better);
     add(writer_hop(*image_, writer, slot, next.source, next.place, style_));
     report_.hops.back().summary += "; the pointer was kept there";
+    if (in_allocator(*image_, next.frames)) return;
+    add_leaving(next);
     moment = writer.moment;
     source = std::move(next);
   }

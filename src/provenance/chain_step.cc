@@ -332,7 +332,21 @@ bool Chain::step() {
   }
   add_writer(writer, resolved);
   first_link_ = false;
+  if (came_from_allocator(resolved, writer.moment)) return false;
   return go_on(resolved, writer.moment, writer.code, link.slot.value);
+}
+
+/// How the allocator comes by a block is its own affair: the chain ends where it handed the block out. A null
+/// is no block: why there was none is told by what it was asked for.
+bool Chain::came_from_allocator(const ResolvedSource& resolved, const Moment& user) {
+  if (link_->slot.value == 0 || link_->slot.size < 8 || !in_allocator(*image_, resolved.frames) ||
+      in_allocator(*image_, user.frames)) {
+    return false;
+  }
+  report_.hops.push_back(origin_hop(*image_, resolved.source, resolved.frames, link_->slot.value,
+                                    report_.hops.back()));
+  stop(report::StopReason::origin_found, "the allocator handed it out");
+  return true;
 }
 
 bool Chain::go_on(const ResolvedSource& resolved, const Moment& moment,

@@ -22,6 +22,12 @@ report::Confidence from(Certainty certainty) {
   return certainty == Certainty::proved ? report::Confidence::proved : report::Confidence::likely;
 }
 
+/// Not a header of the language's library, nor a file of a distribution's build of it.
+bool is_program_code(std::string_view file) {
+  return !file.empty() && !file.starts_with("/usr/include/") && !file.starts_with("/usr/lib/") &&
+         !file.starts_with("./") && !file.starts_with("/rustc/");
+}
+
 std::string kernel_name(const replay::Hit::Kernel& kernel) {
   const std::string_view name = syscall_name(kernel.syscall);
   return name.empty() ? fmt::format("system call {}", kernel.syscall) : std::string(name);
@@ -42,15 +48,20 @@ std::string source_words(const ValueSource& source, const std::optional<SourcePl
     case ValueSource::Kind::load:
       if (place && !place->name.empty()) return place->name;
       return source.address ? to_hex(*source.address) : "memory";
-    case ValueSource::Kind::immediate: return "a constant in the code";
-    case ValueSource::Kind::zero: return "zero";
-    case ValueSource::Kind::address: return "an address taken here";
+    case ValueSource::Kind::immediate:
+      return "a constant in the code";
+    case ValueSource::Kind::zero:
+      return "zero";
+    case ValueSource::Kind::address:
+      return "an address taken here";
     case ValueSource::Kind::arithmetic:
       return place && !place->name.empty() ? "computed from " + place->name : "computed here";
-    case ValueSource::Kind::system_call: return "the kernel";
+    case ValueSource::Kind::system_call:
+      return "the kernel";
     case ValueSource::Kind::register_:
       return source.reg ? "register " + x86::to_string(*source.reg) : "a register";
-    case ValueSource::Kind::unknown: break;
+    case ValueSource::Kind::unknown:
+      break;
   }
   return "unknown";
 }
@@ -80,7 +91,9 @@ report::Source report_source(const ValueSource& source, const std::optional<Sour
       out.kind = report::SourceKind::immediate;
       out.value = source.constant;
       break;
-    case ValueSource::Kind::zero: out.kind = report::SourceKind::zero; break;
+    case ValueSource::Kind::zero:
+      out.kind = report::SourceKind::zero;
+      break;
     case ValueSource::Kind::address:
       out.kind = report::SourceKind::address;
       out.value = value;
@@ -90,19 +103,53 @@ report::Source report_source(const ValueSource& source, const std::optional<Sour
       out.address = source.address;
       out.value = source.value;
       break;
-    case ValueSource::Kind::system_call: out.kind = report::SourceKind::syscall; break;
+    case ValueSource::Kind::system_call:
+      out.kind = report::SourceKind::syscall;
+      break;
     case ValueSource::Kind::register_:
       out.kind = report::SourceKind::register_;
       if (source.reg) out.register_name = x86::to_string(*source.reg);
       break;
-    case ValueSource::Kind::unknown: out.kind = report::SourceKind::unknown; break;
+    case ValueSource::Kind::unknown:
+      out.kind = report::SourceKind::unknown;
+      break;
   }
   return out;
 }
 
-report::Hop crash_hop(const ProcessImage& image, const CrashScene& scene, std::string_view reporting,
-                      const Slot* slot, const report::Location* location,
-                      const RevisitStyle& style) {
+namespace {
+
+/// The program's own code among the callers of an allocator: past the allocator itself and the
+/// headers of the language's library, which only hand the call on.
+report::Writer program_code(const ProcessImage& image, const std::vector<report::Frame>& frames) {
+  const report::Frame* chosen = nullptr;
+  for (std::size_t i = 1; i < frames.size() && chosen == nullptr; ++i) {
+    const report::Frame& f = frames[i];
+    if (!is_program_code(f.file)) continue;
+    chosen = &f;
+  }
+  if (chosen == nullptr && frames.size() > 1) chosen = &frames[1];
+  report::Writer out;
+  if (chosen == nullptr) return out;
+  out.function = chosen->function;
+  out.demangled = chosen->demangled;
+  out.file = chosen->file;
+  out.line = chosen->line;
+  out.column = chosen->column;
+  out.module = chosen->module;
+  out.module_offset = chosen->module_offset;
+  out.pc = chosen->pc;
+  if (out.line != 0) {
+    if (auto text = image.sources().line(out.file, out.line)) out.source_line = *std::move(text);
+  }
+  return out;
+}
+
+}  // namespace
+
+report::Hop crash_hop(const ProcessImage& image, const CrashScene& scene,
+                      std::string_view reporting, const Slot* slot,
+                      const report::Location* location, const RevisitStyle& style) {
   report::Hop hop;
   hop.kind = report::HopKind::crash_report;
   hop.confidence = report::Confidence::proved;
@@ -115,14 +162,28 @@ report::Hop crash_hop(const ProcessImage& image, const CrashScene& scene, std::s
       break;
     }
   }
+  // A program that the allocator or the stack protector stopped: what called that.
+  const bool stopped =
+      scene.abort && reporting.empty() && scene.abort->frame < scene.moment.frames.size();
+  if (stopped) {
+    const bool called = scene.abort->kind != AbortScene::Kind::stack_protector;
+    noticed = std::min(scene.abort->frame + (called ? 1 : 0), scene.moment.frames.size() - 1);
+  }
   // From the frame that noticed; Crash::frames has the reporting machinery inside it too.
-  hop.backtrace = report_frames(
-      image, {scene.moment.frames.begin() + static_cast<std::ptrdiff_t>(noticed),
-              scene.moment.frames.end()});
+  hop.backtrace =
+      report_frames(image, {scene.moment.frames.begin() + static_cast<std::ptrdiff_t>(noticed),
+                            scene.moment.frames.end()});
   if (!scene.moment.frames.empty()) {
     const bool at_fault = scene.fault && noticed == 0 && !scene.fault->execute;
     hop.writer = report_writer(image, scene.moment.frames[noticed].code,
                                at_fault ? &scene.fault->instruction : nullptr);
+  }
+  if (stopped && noticed > 0) {
+    const report::Writer program = program_code(
+        image, report_frames(
+                   image, {scene.moment.frames.begin() + static_cast<std::ptrdiff_t>(noticed - 1),
+                           scene.moment.frames.end()}));
+    if (!program.function.empty()) hop.writer = program;
   }
   if (slot != nullptr) hop.value_after = slot->value;
   if (location != nullptr) hop.location = *location;
@@ -136,8 +197,9 @@ report::Hop crash_hop(const ProcessImage& image, const CrashScene& scene, std::s
                               to_hex(scene.fault->address));
     if (!where.empty()) hop.summary += fmt::format(" through the pointer in {}", where);
   } else {
-    hop.summary = where.empty() ? fmt::format("{} noticed the bad value", display(hop.writer))
-                                : fmt::format("{} found the bad value in {}", display(hop.writer), where);
+    hop.summary = where.empty()
+                      ? fmt::format("{} noticed the bad value", display(hop.writer))
+                      : fmt::format("{} found the bad value in {}", display(hop.writer), where);
   }
   hop.revisit = revisit_crash(image.index(), scene.moment, noticed, slot, style);
   return hop;
@@ -152,8 +214,8 @@ report::Hop writer_hop(const ProcessImage& image, const WriterHit& writer, const
   hop.value_after = slot.value;
   if (writer.hit.before_known) hop.value_before = writer.hit.value_before;
   hop.backtrace = report_frames(image, writer.moment.frames);
-  hop.writer = report_writer(image, writer.code,
-                             writer.writer ? &writer.writer->instruction : nullptr);
+  hop.writer =
+      report_writer(image, writer.code, writer.writer ? &writer.writer->instruction : nullptr);
   const std::string name = name_of(writer.location);
 
   if (writer.hit.kernel) {
@@ -175,7 +237,7 @@ report::Hop writer_hop(const ProcessImage& image, const WriterHit& writer, const
   hop.source = report_source(source, place, slot.value);
   const bool known = writer.writer.has_value();
   const bool exact = known && writer.writer->confidence == x86::WriterConfidence::proved;
-  hop.confidence = !known ? report::Confidence::unknown
+  hop.confidence = !known  ? report::Confidence::unknown
                    : exact ? from(source.certainty)
                            : report::Confidence::likely;
   if (source.kind == ValueSource::Kind::unknown || source.kind == ValueSource::Kind::load) {
@@ -227,6 +289,22 @@ report::Hop origin_hop(const ProcessImage& image, const ValueSource& source,
   return hop;
 }
 
+report::Hop left_frame_hop(const ProcessImage& image, const std::vector<WalkFrame>& left,
+                           std::uint64_t value, const report::Hop& user) {
+  report::Hop hop;
+  hop.kind = report::HopKind::register_slice;
+  hop.position = user.position;
+  hop.position.probe.reset();
+  hop.writer = report_writer(image, left.front().code, nullptr);
+  hop.backtrace = report_frames(image, left);
+  hop.value_after = value;
+  hop.confidence = report::Confidence::proved;
+  hop.summary = fmt::format("{}, the address of a local of {}, left that function here",
+                            to_hex(value), display(hop.writer));
+  hop.note = "seen in the step window: the frame ended, and the address went on in registers";
+  return hop;
+}
+
 report::Hop stale_hop(const ProcessImage& image, const Slot& slot, const SourcePlace& place,
                       const LastWriter& found, const report::Hop& reader) {
   report::Hop hop;
@@ -260,49 +338,17 @@ report::Hop stale_hop(const ProcessImage& image, const Slot& slot, const SourceP
   }
   hop.summary = fmt::format("{} was never written while {} ran: its bytes are older than the frame",
                             name_of(place.location), function);
-  hop.note = found.writer
-                 ? fmt::format(
-                       "the last of {} write{} of this value came before the entry of {}, and no other "
-                       "write of any value to these bytes can lie between, since the value was still "
-                       "there when it was read",
-                       found.matches, found.matches == 1 ? "" : "s", function)
-                 : "no write to these bytes was seen at all";
+  hop.note =
+      found.writer
+          ? fmt::format(
+                "the last of {} write{} of this value came before the entry of {}, and no other "
+                "write of any value to these bytes can lie between, since the value was still "
+                "there when it was read",
+                found.matches, found.matches == 1 ? "" : "s", function)
+          : "no write to these bytes was seen at all";
   if (reader.revisit) hop.revisit = revisit_reader(*reader.revisit, slot);
   return hop;
 }
-
-namespace {
-
-/// The program's own code among the callers of an allocator: past the allocator itself and the headers of
-/// the language's library, which only hand the call on.
-report::Writer program_code(const ProcessImage& image, const std::vector<report::Frame>& frames) {
-  const report::Frame* chosen = nullptr;
-  for (std::size_t i = 1; i < frames.size() && chosen == nullptr; ++i) {
-    const report::Frame& f = frames[i];
-    if (f.file.empty() || f.file.starts_with("/usr/include/") ||
-        f.file.starts_with("/usr/lib/") || f.file.starts_with("./") || f.file.find("/rustc/") == 0) {
-      continue;
-    }
-    chosen = &f;
-  }
-  if (chosen == nullptr && frames.size() > 1) chosen = &frames[1];
-  report::Writer out;
-  if (chosen == nullptr) return out;
-  out.function = chosen->function;
-  out.demangled = chosen->demangled;
-  out.file = chosen->file;
-  out.line = chosen->line;
-  out.column = chosen->column;
-  out.module = chosen->module;
-  out.module_offset = chosen->module_offset;
-  out.pc = chosen->pc;
-  if (out.line != 0) {
-    if (auto text = image.sources().line(out.file, out.line)) out.source_line = *std::move(text);
-  }
-  return out;
-}
-
-}  // namespace
 
 report::Hop block_hop(const ProcessImage& image, const replay::HeapBlock& block, bool released,
                       const report::Location& about) {
@@ -338,8 +384,8 @@ report::Hop unmapping_hop(const ProcessImage& image, const Unmapping& unmapping,
   hop.location->size = 1;
   hop.location->region = report::RegionKind::unmapped;
   hop.confidence = report::Confidence::proved;
-  hop.summary = fmt::format("{} took the memory at {} away ({})", display(hop.writer), to_hex(address),
-                            hop.syscall->name);
+  hop.summary = fmt::format("{} took the memory at {} away ({})", display(hop.writer),
+                            to_hex(address), hop.syscall->name);
   hop.note = "the newest change of the mapping before the crash; nothing was mapped there after it";
   return hop;
 }
@@ -358,11 +404,13 @@ report::Hop stale_block_hop(const ProcessImage& image, const Slot& slot, const S
   const report::LifeEvent& born = *owner.life.born;
   hop.writer = program_code(image, born.backtrace);
   hop.backtrace = born.backtrace;
-  hop.summary = fmt::format("{} was never written since its block was allocated ({}): its bytes are older",
-                            name_of(place.location), born.description);
-  hop.note = found.writer ? "the last write of these bytes came before the allocation, and the allocator "
-                            "handed the block out as it was"
-                          : "no write to these bytes was seen at all";
+  hop.summary =
+      fmt::format("{} was never written since its block was allocated ({}): its bytes are older",
+                  name_of(place.location), born.description);
+  hop.note = found.writer
+                 ? "the last write of these bytes came before the allocation, and the allocator "
+                   "handed the block out as it was"
+                 : "no write to these bytes was seen at all";
   if (reader.revisit) hop.revisit = revisit_reader(*reader.revisit, slot);
   return hop;
 }
@@ -387,9 +435,11 @@ report::Hop intended_object_hop(const ProcessImage& image, const ObjectBounds& o
   const std::int64_t distance = behind ? stored.address - object.range.end()
                                        : object.range.start - (stored.address + stored.size);
   std::string object_name = name_of(object.location);
-  if (object.block) object_name = fmt::format("the block of {} bytes at {}", object.range.size, to_hex(object.range.start));
-  hop.summary = fmt::format("the store was meant for {} ({} bytes), and went {} bytes {} it", object_name,
-                            object.range.size, std::max<std::int64_t>(distance, 0),
+  if (object.block)
+    object_name =
+        fmt::format("the block of {} bytes at {}", object.range.size, to_hex(object.range.start));
+  hop.summary = fmt::format("the store was meant for {} ({} bytes), and went {} bytes {} it",
+                            object_name, object.range.size, std::max<std::int64_t>(distance, 0),
                             behind ? "behind the end of" : "before the start of");
   hop.note = "the pointer that the store went through points into this object";
   return hop;

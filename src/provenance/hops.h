@@ -26,6 +26,10 @@ namespace culprit::provenance {
                                      const std::optional<SourcePlace>& place,
                                      const RevisitStyle& style);
 
+/// The address of a local left the frame that the local is in: `left` is the stack there, that frame first.
+[[nodiscard]] report::Hop left_frame_hop(const ProcessImage& image, const std::vector<WalkFrame>& left,
+                                         std::uint64_t value, const report::Hop& user);
+
 /// A slot whose bytes are older than the activation that owns it. `reader` is the hop that read it.
 [[nodiscard]] report::Hop stale_hop(const ProcessImage& image, const Slot& slot,
                                     const SourcePlace& place, const LastWriter& found,

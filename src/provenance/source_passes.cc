@@ -36,7 +36,8 @@ class ExecutionObserver : public replay::PassObserver {
   std::vector<replay::Hit> hits;  ///< oldest first, at most kKeptHits
 };
 
-/// The newest hit that belongs to the activation with this CFA; where no CFA can be told, the newest.
+/// The newest hit that belongs to the activation with this CFA; where no CFA can be told, the
+/// newest.
 const replay::Hit* newest_in_frame(const ProcessImage& image, const std::vector<replay::Hit>& hits,
                                    std::optional<Address> cfa) {
   bool comparable = false;
@@ -101,11 +102,17 @@ std::uint64_t size_of(const Place& place) {
 struct Station {
   ValueSource source;
   std::size_t step = 0;  ///< of the window: the instruction at source.pc
+  /// The steps that the value went through since, newest first.
+  std::vector<std::size_t> later{};
 };
 
-/// What a slice of a step window says about the asked bytes: each memory read on the way, the nearest to
-/// the end of the window first, then where the way ends.
-std::vector<Station> stations(const WindowSlice& slice, const WindowQuery& query, std::size_t frame) {
+/// So many of the newest steps of a way are kept: it leaves a frame by one of the last ones.
+constexpr std::size_t kLaterKept = 256;
+
+/// What a slice of a step window says about the asked bytes: each memory read on the way, the
+/// nearest to the end of the window first, then where the way ends.
+std::vector<Station> stations(const WindowSlice& slice, const WindowQuery& query,
+                              std::size_t frame) {
   std::vector<Station> out;
   const auto text = [&](ValueSource& source) {
     const auto instruction = x86::decode_at(*query.code, source.pc);
@@ -115,14 +122,15 @@ std::vector<Station> stations(const WindowSlice& slice, const WindowQuery& query
   bool index = false;
   std::uint32_t offset = 0;
   std::uint32_t size = 0;
+  std::vector<std::size_t> later;
   for (const std::size_t i : slice.main_line()) {
     const WindowPiece& piece = slice.pieces[i];
     if (!piece.parent) {
       offset = piece.offset;
       size = piece.size;
     } else {
-      // The value was computed from another one: the chain goes on with an input, whose bytes are no
-      // longer the suspect's.
+      // The value was computed from another one: the chain goes on with an input, whose bytes are
+      // no longer the suspect's.
       computed = true;
       index |= slice.transformations[*piece.parent].index;
       offset = 0;
@@ -144,6 +152,7 @@ std::vector<Station> stations(const WindowSlice& slice, const WindowQuery& query
       return source;
     };
     for (const PathStep& step : piece.path) {
+      if (later.size() < kLaterKept) later.push_back(step.index);
       const auto* range = step.from ? std::get_if<ByteRange>(&*step.from) : nullptr;
       if (range == nullptr) continue;
       ValueSource source = begin(step.pc);
@@ -158,7 +167,7 @@ std::vector<Station> stations(const WindowSlice& slice, const WindowQuery& query
         source.partial = together < size_of(query.asked);
       }
       text(source);
-      out.push_back({std::move(source), step.index});
+      out.push_back({std::move(source), step.index, later});
     }
     const Origin& origin = piece.origin;
     if (origin.kind == OriginKind::transformation && i != slice.main_line().back()) continue;
@@ -176,8 +185,8 @@ std::vector<Station> stations(const WindowSlice& slice, const WindowQuery& query
     switch (origin.kind) {
       case OriginKind::memory:
       case OriginKind::inconsistent: {
-        // Memory whose last store in the window wrote another value: somebody else wrote it after that,
-        // and the search for the last writer finds out who.
+        // Memory whose last store in the window wrote another value: somebody else wrote it after
+        // that, and the search for the last writer finds out who.
         const auto* range = origin.place ? std::get_if<ByteRange>(&*origin.place) : nullptr;
         if (range == nullptr) {
           source.kind = ValueSource::Kind::unknown;
@@ -186,13 +195,20 @@ std::vector<Station> stations(const WindowSlice& slice, const WindowQuery& query
         }
         unless_computed(ValueSource::Kind::memory);
         if (origin.kind == OriginKind::inconsistent) source.certainty = Certainty::likely;
-        if (!out.empty() && out.back().source.address == range->start) continue;  // the load was on the path
+        if (!out.empty() && out.back().source.address == range->start)
+          continue;  // the load was on the path
         source.address = range->start;
         break;
       }
-      case OriginKind::immediate: unless_computed(ValueSource::Kind::immediate); break;
-      case OriginKind::zero: unless_computed(ValueSource::Kind::zero); break;
-      case OriginKind::system_call: unless_computed(ValueSource::Kind::system_call); break;
+      case OriginKind::immediate:
+        unless_computed(ValueSource::Kind::immediate);
+        break;
+      case OriginKind::zero:
+        unless_computed(ValueSource::Kind::zero);
+        break;
+      case OriginKind::system_call:
+        unless_computed(ValueSource::Kind::system_call);
+        break;
       case OriginKind::window_start:
         source.kind = ValueSource::Kind::register_;
         if (const auto* reg =
@@ -216,13 +232,13 @@ std::vector<Station> stations(const WindowSlice& slice, const WindowQuery& query
         break;
     }
     text(source);
-    out.push_back({std::move(source), origin.step});
+    out.push_back({std::move(source), origin.step, later});
   }
   return out;
 }
 
-/// What a window is asked: bytes at its end, or, where `at` is set, before the newest execution of that
-/// instruction.
+/// What a window is asked: bytes at its end, or, where `at` is set, before the newest execution of
+/// that instruction.
 struct WindowQuestion {
   Place asked;
   std::optional<std::uint64_t> value;
@@ -237,7 +253,12 @@ class WindowObserver : public replay::PassObserver {
   /// `frame`: of the moment, at whose entry the window begins.
   WindowObserver(const ProcessImage& image, const Moment& moment, const ModuleCode& code,
                  const WindowQuestion& question, std::size_t frame, ResolvedSource& out)
-      : image_(image), moment_(moment), code_(code), question_(question), frame_(frame), out_(out) {}
+      : image_(image),
+        moment_(moment),
+        code_(code),
+        question_(question),
+        frame_(frame),
+        out_(out) {}
 
   void on_window(const replay::StepWindow& window) override {
     WindowQuery query;
@@ -253,7 +274,9 @@ class WindowObserver : public replay::PassObserver {
     query.asked = question_.asked;
     query.mapped = [this](std::uint64_t a) { return image_.is_mapped(Address{a}); };
     if (question_.at) {
-      std::size_t at = window.steps.size();  // the faulting one too: it was about to execute
+      std::size_t at = window.steps.size();
+      // One that faults at the moment has not executed: in a loop, an earlier one is asked for.
+      if (at > 0 && window.steps[at - 1].pc() == moment_.registers.pc()) --at;
       while (at > 0 && window.steps[at - 1].pc() != *question_.at) --at;
       if (at == 0) {
         out_.source.note = "the instruction was not executed in the step window";
@@ -297,23 +320,28 @@ class WindowObserver : public replay::PassObserver {
     const std::size_t last = question_.to_the_end ? oldest_of_the_program() : 0;
     for (std::size_t i = 0; i < stations_.size(); ++i) {
       const ValueSource& source = stations_[i].source;
-      const Moment then = moment_at_step(image_, moment_, *window_, stations_[i].step, frame_, code_);
+      const Moment then =
+          moment_at_step(image_, moment_, *window_, stations_[i].step, frame_, code_);
       std::optional<SourcePlace> place;
       bool spill = false;
       if (source.address) {
-        // A frame that has been left since is named by the registers of that time; its memory has gone.
+        // A frame that has been left since is named by the registers of that time; its memory has
+        // gone.
         const auto frame = then.frame_of(*source.address);
         const bool left = frame && !lives_on(then.frames[*frame], *source.address);
         const MemoryReader& readable = left ? static_cast<const MemoryReader&>(gone_) : memory;
-        place = describe_source(image_, left ? then : moment_, *source.address, source.size, readable);
-        // A register that was saved on the stack for a while, or passed there, is no variable that the
-        // program's authors know of: the value goes through it.
+        place =
+            describe_source(image_, left ? then : moment_, *source.address, source.size, readable);
+        // A register that was saved on the stack for a while, or passed there, is no variable that
+        // the program's authors know of: the value goes through it.
         spill = frame && !(place->location.owner && !place->location.owner->variable.empty());
       }
-      if (question_.to_the_end ? i != last : i + 1 < stations_.size() && (!place || spill)) continue;
+      if (question_.to_the_end ? i != last : i + 1 < stations_.size() && (!place || spill))
+        continue;
       out_.source = source;
       out_.place = std::move(place);
       out_.frames = then.frames;
+      out_.left = where_it_left(stations_[i], then);
       break;
     }
     if (window_ != nullptr && window_->truncated) {
@@ -323,12 +351,13 @@ class WindowObserver : public replay::PassObserver {
   }
 
  private:
-  /// The oldest station of known value that is not inside the allocator: how an allocator comes by a block
-  /// is its own affair.
+  /// The oldest station of known value that is not inside the allocator: how an allocator comes by
+  /// a block is its own affair.
   [[nodiscard]] std::size_t oldest_of_the_program() const {
     for (std::size_t i = stations_.size(); i-- > 1;) {
       if (!stations_[i].source.value) continue;
-      const Moment then = moment_at_step(image_, moment_, *window_, stations_[i].step, frame_, code_);
+      const Moment then =
+          moment_at_step(image_, moment_, *window_, stations_[i].step, frame_, code_);
       if (!in_allocator(image_, then.frames)) return i;
     }
     return 0;
@@ -338,6 +367,37 @@ class WindowObserver : public replay::PassObserver {
     const auto now = moment_.frame_of(address);
     return now && moment_.frames[*now].frame.cfa == frame.frame.cfa &&
            moment_.frames[*now].code.entry == frame.code.entry;
+  }
+
+  /// The stack, from the frame that the made address points into on, where the address left that
+  /// frame for good. Empty if the frame lives on, or the address points into none.
+  [[nodiscard]] std::vector<WalkFrame> where_it_left(const Station& made,
+                                                     const Moment& then) const {
+    if (!made.source.value) return {};
+    const auto holder = then.frame_of(Address{*made.source.value});
+    if (!holder || lives_on(then.frames[*holder], Address{*made.source.value})) return {};
+    const WalkFrame& frame = then.frames[*holder];
+    if (!frame.frame.cfa) return {};
+    const std::uint64_t end = frame.frame.cfa->value - 8;
+    std::size_t last_inside = made.step;
+    std::size_t left = made.step;
+    for (; left < window_->steps.size() && window_->steps[left].sp().value <= end; ++left) {
+      if (frame.code.function.contains(window_->steps[left].pc())) last_inside = left;
+    }
+    // In a function that was called with it, the frame stands at that call.
+    const auto carried = std::find_if(made.later.begin(), made.later.end(),
+                                      [&](std::size_t step) { return step < left; });
+    const std::size_t at = carried != made.later.end() ? std::max(*carried, made.step) : made.step;
+    Moment there = moment_at_step(image_, moment_, *window_, at, frame_, code_);
+    const auto is_frame = [&](const WalkFrame& f) {
+      return f.frame.cfa == frame.frame.cfa && f.code.entry == frame.code.entry;
+    };
+    auto found = std::find_if(there.frames.begin(), there.frames.end(), is_frame);
+    if (found == there.frames.begin() || found == there.frames.end()) {
+      there = moment_at_step(image_, moment_, *window_, last_inside, frame_, code_);
+      found = there.frames.begin();
+    }
+    return {found, there.frames.end()};
   }
 
   const ProcessImage& image_;
@@ -359,7 +419,8 @@ std::optional<Place> asked_place(const ValueQuestion& question, const Moment& mo
   const auto instruction = x86::decode_at(code, question.pc);
   if (!instruction.ok() || stored.operand >= instruction->memory.size()) return std::nullopt;
   const auto before = x86::registers_before(*instruction, moment.registers);
-  const auto address = x86::effective_address(instruction->memory[stored.operand], before.registers);
+  const auto address =
+      x86::effective_address(instruction->memory[stored.operand], before.registers);
   if (!address) return std::nullopt;
   return Place{ByteRange{*address + stored.offset, stored.size}};
 }
@@ -416,7 +477,8 @@ Result<ResolvedSource> ask_windows(replay::Replay& replay, const ProcessImage& i
       if (hit.probe == k && hit.registers.sp() == *frame.frame.cfa - 8) entry = &hit;
     }
     if (entry == nullptr) {
-      out.source.note = "the function's entry was not seen: its frame is older than the recording shows";
+      out.source.note =
+          "the function's entry was not seen: its frame is older than the recording shows";
       break;
     }
     replay::PassSpec stepping;
@@ -466,8 +528,9 @@ Result<ResolvedSource> resolve_by_window(replay::Replay& replay, const ProcessIm
 }
 
 Result<ResolvedSource> resolve_register_at(replay::Replay& replay, const ProcessImage& image,
-                                           const Moment& moment, std::size_t frame, Address pc, Gpr reg,
-                                           bool to_the_end, WindowLimits limits, std::chrono::milliseconds deadline,
+                                           const Moment& moment, std::size_t frame, Address pc,
+                                           Gpr reg, bool to_the_end, WindowLimits limits,
+                                           std::chrono::milliseconds deadline,
                                            report::Stats& stats) {
   const ModuleCode code(image.modules());
   ResolvedSource out;

@@ -22,6 +22,9 @@ struct ResolvedSource {
   ValueSource source;
   std::optional<SourcePlace> place{};  ///< if source.address is known
   std::vector<WalkFrame> frames{};   ///< the stack at source.pc, where a step window told it
+  /// If the value is the address of a local whose frame ended in the window: the stack, from that frame on,
+  /// where the address left it: at the call or the return that carried it out.
+  std::vector<WalkFrame> left{};
 };
 
 /// Limits of a step window.
