@@ -73,6 +73,11 @@ class Chain {
   /// The chain begins in what a program that stopped itself had in hand.
   void begin_at_abort(report::Suspect& out);
   void begin_at_release(const AbortScene& scene, report::Suspect& out);
+  [[nodiscard]] std::optional<report::Location> object_taken(const ResolvedSource& made,
+                                                            const Moment& later,
+                                                            std::uint64_t value) const;
+  /// Adds how the pointer to a dead frame came to be used, and, if a longjmp ended that frame, that one.
+  void explain_dead_frame(const Link::Reader& reader, Address slot);
   bool came_from_allocator(const ResolvedSource& resolved, const Moment& user);
   /// Goes on at a source, or ends the chain where it was born. False: ended.
   bool go_on(const ResolvedSource& resolved, const Moment& moment, const binary::CodeLocation& code,
@@ -85,6 +90,8 @@ class Chain {
                                           const WriterHit& writer);
   /// Adds the hop of a writer of the link's slot, and the side branch that begins there.
   void add_writer(const WriterHit& writer, const ResolvedSource& resolved);
+  /// If the crash read a living variable through a pointer: how that came to point there.
+  void check_pointer_into_frame();
   /// How the reader came by the pointer to the slot: a side branch of the crash. Once in a triage.
   void add_way_of_pointer(const Link::Reader& reader);
   /// The same for a pointer whose source at a moment is known; the branch begins at hop `parent`.
@@ -130,6 +137,7 @@ class Chain {
   std::optional<report::Hop> side_;  ///< the writer of the slot's other bytes, not yet in the report
   bool first_link_ = true;           ///< the link is the one that the crash itself read
   std::optional<report::ValueBytes> bytes_;  ///< of the suspect that the chain is about, if not all
+  std::optional<Link::Reader> first_reader_;  ///< who read the first link's slot
   bool way_of_pointer_ = false;      ///< the report has it, or it was not found
   int pointers_checked_ = 0;  ///< stores whose pointer was followed with passes of its own
 };

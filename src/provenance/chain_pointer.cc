@@ -5,6 +5,7 @@
 #include "provenance/chain.h"
 #include "provenance/heap.h"
 #include "provenance/naming.h"
+#include "provenance/window_moment.h"
 
 namespace culprit::provenance {
 namespace {
@@ -33,6 +34,23 @@ bool was_made(const ValueSource& source) {
 
 }  // namespace
 
+/// What the code that took an address called the object there, at that time.
+std::optional<report::Location> Chain::object_taken(const ResolvedSource& made, const Moment& later,
+                                                    std::uint64_t value) const {
+  Moment then = later;
+  if (!made.frames.empty()) {
+    then.frames = made.frames;
+  } else if (made.source.frame < then.frames.size()) {
+    then.frames.erase(then.frames.begin(), then.frames.begin() + static_cast<std::ptrdiff_t>(made.source.frame));
+    then.frames.front().code = image_->symbols().locate(made.source.pc);
+    then.frames.front().frame.pc = made.source.pc;
+    then.frames.front().frame.pc_kind = binary::PcKind::exact;
+  }
+  report::Location taken = describe_source(*image_, then, Address{value}, 1, NoMemory{}).location;
+  if (!taken.owner || taken.owner->variable.empty()) return std::nullopt;
+  return taken;
+}
+
 void Chain::add_way_of_pointer(const Link::Reader& reader) {
   if (!reader.pointer || way_of_pointer_) return;
   begin_phase("finding out how the pointer came to the code that used it");
@@ -40,6 +58,32 @@ void Chain::add_way_of_pointer(const Link::Reader& reader) {
                                    *reader.pointer, false, remaining(), report_.stats);
   if (!pointer.ok() || !*pointer) return;
   follow_pointer((*pointer)->source, reader.moment, (*pointer)->value, 0);
+}
+
+void Chain::check_pointer_into_frame() {
+  if (!first_reader_ || !first_reader_->pointer || report_.hops.empty()) return;
+  const auto& location = report_.hops.front().location;
+  if (!location || location->region != report::RegionKind::stack || !location->owner ||
+      location->owner->variable.empty() || first_reader_->frame >= first_reader_->moment.frames.size()) {
+    return;
+  }
+  // The frame pointer is no pointer of the program's.
+  const WalkFrame& frame = first_reader_->moment.frames[first_reader_->frame];
+  const auto base = frame.frame.registers.values[*first_reader_->pointer];
+  if (first_reader_->pointer == Gpr::rbp && frame.frame.cfa && base + 16 == frame.frame.cfa->value) return;
+  add_way_of_pointer(*first_reader_);
+}
+
+void Chain::explain_dead_frame(const Link::Reader& reader, Address slot) {
+  add_way_of_pointer(reader);
+  begin_phase("looking for a longjmp over the frame");
+  auto jump = find_long_jump_over(replay_, *image_, reader.moment.position.thread, slot,
+                                  reader.moment.mark, remaining(), report_.stats);
+  if (!jump.ok() || !*jump) return;
+  report::Hop hop = long_jump_hop(*image_, **jump, slot);
+  hop.main_line = false;
+  hop.parent = 0;
+  report_.hops.push_back(std::move(hop));
 }
 
 void Chain::follow_pointer(ResolvedSource source, Moment moment, std::uint64_t value,
@@ -86,6 +130,7 @@ void Chain::follow_pointer(ResolvedSource source, Moment moment, std::uint64_t v
   }
   if (report_.hops.empty() || !was_made(source.source)) return;
   report::Hop hop = origin_hop(*image_, source.source, source.frames, value, report_.hops[parent]);
+  if (source.source.kind == ValueSource::Kind::address) hop.location = object_taken(source, moment, value);
   hop.summary += ": the pointer that was used";
   add(std::move(hop));
 }

@@ -266,7 +266,7 @@ bool Chain::step() {
                                    hop.location->owner->function);
     hop.location->owner->life.died = std::move(died);
     hop.location->owner->life.alive_at_write = true;
-    add_way_of_pointer(*link.reader);
+    explain_dead_frame(*link.reader, link.slot.address);
     stop(report::StopReason::origin_found, "the slot is in a stack frame that had ended");
     return false;
   }
@@ -287,7 +287,7 @@ bool Chain::step() {
       hop.location->owner->life.died = std::move(died);
       hop.location->owner->life.alive_at_write = true;
     }
-    if (link.reader) add_way_of_pointer(*link.reader);
+    if (link.reader) explain_dead_frame(*link.reader, link.slot.address);
     stop(report::StopReason::origin_found, "the slot is in a stack frame that had ended");
     return false;
   }

@@ -135,7 +135,9 @@ Result<report::Report> Chain::run() {
   image_.emplace(index_, candidate_.process, candidate_.event, options_.source_prefixes);
   report_.program.pid = candidate_.process;
   CULPRIT_TRY(find_first_link());
+  if (link_) first_reader_ = link_->reader;
   follow();
+  check_pointer_into_frame();
   explain_unmapped();
   begin_phase({});
   report::number_hops(report_.hops);

@@ -289,6 +289,25 @@ report::Hop origin_hop(const ProcessImage& image, const ValueSource& source,
   return hop;
 }
 
+report::Hop long_jump_hop(const ProcessImage& image, const LongJump& jump, Address local) {
+  report::Hop hop;
+  hop.kind = report::HopKind::release;
+  hop.position = report_position(image, jump.moment.position, nullptr);
+  hop.backtrace = report_frames(image, jump.moment.frames);
+  hop.writer = program_code(image, hop.backtrace);
+  hop.location.emplace();
+  hop.location->address = local;
+  hop.location->size = 1;
+  hop.location->region = report::RegionKind::stack;
+  hop.value_after = local.value;
+  hop.confidence = report::Confidence::proved;
+  hop.summary = fmt::format("{} jumped out of the frame that {} was in (longjmp)", display(hop.writer),
+                            to_hex(local));
+  hop.note = fmt::format("seen at the entry of longjmp: its jmp_buf holds the stack pointer {}",
+                         to_hex(jump.target));
+  return hop;
+}
+
 report::Hop left_frame_hop(const ProcessImage& image, const std::vector<WalkFrame>& left,
                            std::uint64_t value, const report::Hop& user) {
   report::Hop hop;

@@ -8,6 +8,7 @@
 
 #include "provenance/crash_scene.h"
 #include "provenance/last_writer.h"
+#include "provenance/long_jump.h"
 #include "provenance/process_image.h"
 #include "provenance/unmapping.h"
 #include "provenance/revisit.h"
@@ -25,6 +26,9 @@ namespace culprit::provenance {
                                      const Slot& slot, const ValueSource& source,
                                      const std::optional<SourcePlace>& place,
                                      const RevisitStyle& style);
+
+/// A longjmp that took away the frame that `local` was in.
+[[nodiscard]] report::Hop long_jump_hop(const ProcessImage& image, const LongJump& jump, Address local);
 
 /// The address of a local left the frame that the local is in: `left` is the stack there, that frame first.
 [[nodiscard]] report::Hop left_frame_hop(const ProcessImage& image, const std::vector<WalkFrame>& left,

@@ -12,12 +12,27 @@ namespace culprit::verdict {
 
 void judge(report::Report& report) {
   // The first that applies: whose memory it was says more than what the value is.
-  constexpr std::array kRules = {
-      uninitialised_stack, uninitialised_heap, dangling_stack_pointer, released_before,
-      unmapped,            stack_exhausted,    out_of_bounds,          smashed_stack,      freed_what_is_no_block, from_signal_handler,
-      from_kernel,         from_command_line,  replaced,               bad_index,
-      raced,               null_dereference,    confused_types,     constant,
-      stated,              open_end};
+  constexpr std::array kRules = {uninitialised_stack,
+                                 uninitialised_heap,
+                                 dangling_stack_pointer,
+                                 outlived_scope,
+                                 released_before,
+                                 unmapped,
+                                 stack_exhausted,
+                                 out_of_bounds,
+                                 smashed_stack,
+                                 freed_what_is_no_block,
+                                 from_signal_handler,
+                                 from_kernel,
+                                 from_command_line,
+                                 replaced,
+                                 bad_index,
+                                 raced,
+                                 null_dereference,
+                                 confused_types,
+                                 constant,
+                                 stated,
+                                 open_end};
   for (const auto rule : kRules) {
     if (rule(report)) break;
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <string>
 #include <string_view>
 
@@ -85,6 +86,18 @@ bool uninitialised_stack(Report& report) {
   return true;
 }
 
+namespace {
+
+/// Where the address of a local left its frame, if the report has it.
+const Hop* way_left_frame(const Report& report) {
+  for (const Hop& hop : report.hops) {
+    if (!hop.main_line && hop.kind == HopKind::register_slice) return &hop;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
 bool dangling_stack_pointer(Report& report) {
   const Hop* origin = last_writer(report);
   if (origin == nullptr || origin->kind != HopKind::store || !origin->location ||
@@ -102,7 +115,49 @@ bool dangling_stack_pointer(Report& report) {
       writer_name(origin->writer));
   v.evidence = {origin->index};
   v.cause = site_of_writer(report.hops.front().writer);
+  const auto jump = std::find_if(report.hops.begin(), report.hops.end(), [](const Hop& hop) {
+    return !hop.main_line && hop.kind == HopKind::release && hop.location &&
+           hop.location->region == report::RegionKind::stack;
+  });
+  if (jump != report.hops.end()) {
+    v.bug_class = BugClass::longjmp_over_object;
+    v.explanation += fmt::format(" {}.", jump->summary);
+    v.evidence.push_back(jump->index);
+    v.cause = site_of_writer(jump->writer);
+  } else if (const Hop* left = way_left_frame(report)) {
+    v.explanation += fmt::format(" Its address left {} at {}.", writer_name(left->writer),
+                                 place(left->writer.file, left->writer.line));
+    v.evidence.push_back(left->index);
+    v.cause = site_of_writer(left->writer);
+  }
   v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
+  return true;
+}
+
+bool outlived_scope(Report& report) {
+  if (report.hops.empty()) return false;
+  const Hop& crash = report.hops.front();
+  const Hop* taken = nullptr;
+  for (const Hop& hop : report.hops) {
+    if (!hop.main_line && hop.kind == HopKind::origin && hop.location && hop.location->owner) taken = &hop;
+  }
+  if (taken == nullptr || !crash.location || !crash.location->owner) return false;
+  const report::Owner& then = *taken->location->owner;
+  const report::Owner& now = *crash.location->owner;
+  const bool same_frame = then.frame && then.frame == now.frame && then.function == now.function;
+  const bool held = then.object && then.object_size &&
+                    ByteRange{*then.object, *then.object_size}.contains(crash.location->address);
+  const bool other = then.variable != now.variable || then.declared_line != now.declared_line;
+  if (!same_frame || !held || !other || then.variable.empty() || now.variable.empty()) return false;
+  Verdict& v = report.verdict;
+  v.bug_class = BugClass::use_after_scope;
+  v.explanation = fmt::format(
+      "The pointer was made as the address of {} (declared at {}) and was still used after that one's "
+      "scope had ended: the same bytes of {}'s frame were {} then.",
+      then.variable, place(then.declared_file, then.declared_line), then.function, now.variable);
+  v.evidence = {crash.index, taken->index};
+  v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
+  v.cause = site_of_writer(taken->writer);
   return true;
 }
 
@@ -155,7 +210,30 @@ bool inside_container(const std::vector<report::Frame>& frames) {
       if (name.find(mover) != std::string::npos) return true;
     }
   }
+  // A container of the program's own: what gave the memory up is called after what it does.
+  constexpr std::array<std::string_view, 7> kOwn = {"rehash", "resize", "grow", "reserve",
+                                                    "shrink", "expand", "reallocate"};
+  for (const report::Frame& f : frames) {
+    if (f.file.empty() || f.file.starts_with("/usr/") || f.file.starts_with("./")) continue;
+    const std::string& whole = f.demangled.empty() ? f.function : f.demangled;
+    std::string name = whole.substr(0, whole.find('('));
+    if (const auto colon = name.rfind(':'); colon != std::string::npos) name.erase(0, colon + 1);
+    std::transform(name.begin(), name.end(), name.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    return std::any_of(kOwn.begin(), kOwn.end(),
+                       [&](std::string_view mover) { return name.find(mover) != std::string::npos; });
+  }
   return false;
+}
+
+/// Memory that the allocator's own code gave back to the kernel was a block.
+bool inside_release(const std::vector<report::Frame>& frames) {
+  constexpr std::array<std::string_view, 6> kReleases = {"free", "cfree",   "__libc_free",
+                                                         "realloc", "__libc_realloc", "munmap_chunk"};
+  return std::any_of(frames.begin(), frames.end(), [&](const report::Frame& f) {
+    return std::find(kReleases.begin(), kReleases.end(), f.function) != kReleases.end() ||
+           f.demangled.starts_with("operator delete");
+  });
 }
 
 }  // namespace
@@ -219,6 +297,13 @@ bool released_before(Report& report) {
   return true;
 }
 
+namespace {
+
+/// The first element behind an object, and not further: a bound that is one too large.
+bool just_behind(const ByteRange& object, const ByteRange& stored) { return stored.start == object.end(); }
+
+}  // namespace
+
 bool out_of_bounds(Report& report) {
   const Hop* object = last_writer(report);
   if (object == nullptr || object->kind != HopKind::allocation || !object->location ||
@@ -235,7 +320,9 @@ bool out_of_bounds(Report& report) {
   Verdict& v = report.verdict;
   switch (object->location->region) {
     case report::RegionKind::heap:
-      v.bug_class = below ? BugClass::heap_underflow : BugClass::heap_overflow;
+      v.bug_class = below ? BugClass::heap_underflow
+                    : just_behind(range, stored) ? BugClass::off_by_one
+                                                 : BugClass::heap_overflow;
       break;
     case report::RegionKind::stack:
     case report::RegionKind::runtime_stack: v.bug_class = BugClass::stack_buffer_overflow; break;
@@ -280,6 +367,11 @@ bool unmapped(Report& report) {
   v.bug_class = BugClass::use_after_unmap;
   v.explanation = fmt::format("{} took the memory away; a pointer to it was still used.",
                               change->summary);
+  if (inside_release(change->backtrace)) {
+    v.bug_class = inside_container(change->backtrace) ? BugClass::iterator_invalidated
+                                                      : BugClass::use_after_free;
+    v.explanation += " It was a large block, which the allocator gives back to the kernel when it is freed.";
+  }
   v.evidence = {0, change->index};
   v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
   v.cause = site_of_writer(change->writer);

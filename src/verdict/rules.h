@@ -13,6 +13,8 @@ bool uninitialised_stack(report::Report& report);
 bool uninitialised_heap(report::Report& report);
 /// A slot read through a pointer into a stack frame that had ended before.
 bool dangling_stack_pointer(report::Report& report);
+/// A pointer to a local whose scope had ended, into a frame that lives on.
+bool outlived_scope(report::Report& report);
 /// A block that was freed before it was freed, read or written.
 bool released_before(report::Report& report);
 /// A store that was meant for another object.
