@@ -140,6 +140,18 @@ class FrameEvaluator {
   std::optional<std::uint64_t> base_;
 };
 
+// A fixed place in the frame: relative to the frame base or the CFA, or, as clang writes it, to rsp or rbp
+// alone ("DW_OP_breg7 12": the offset is the rest of the expression).
+template <typename Bytes>
+bool is_frame_place(const Bytes& expression) {
+  const std::uint8_t op = expression.front();
+  if (op == dwarf::DW_OP_fbreg || op == dwarf::DW_OP_call_frame_cfa) return true;
+  if (op != dwarf::DW_OP_breg6 && op != dwarf::DW_OP_breg7) return false;
+  std::size_t offset = 1;
+  while (offset < expression.size() && (expression[offset] & 0x80) != 0) ++offset;
+  return offset + 1 == expression.size();
+}
+
 FrameEvaluator::Selected FrameEvaluator::select(const DWARFDie& die, dwarf::Attribute attribute,
                                                 bool any) const {
   Selected selected;
@@ -167,14 +179,19 @@ FrameEvaluator::Selected FrameEvaluator::select(const DWARFDie& die, dwarf::Attr
                function_.lookup < location.Range->HighPC) {
       if (chosen == nullptr) chosen = &location;
     } else if (other == nullptr && !location.Expr.empty()) {
-      // Prefer one that is likely a place in the frame to a register.
-      const std::uint8_t op = location.Expr.front();
-      if (op == dwarf::DW_OP_fbreg || op == dwarf::DW_OP_call_frame_cfa) other = &location;
+      if (is_frame_place(location.Expr)) other = &location;
     }
   }
   if (chosen == nullptr) chosen = fallback;
   selected.covers = chosen != nullptr;
-  if (chosen == nullptr && any) chosen = other;
+  // A variable that is in a register by now still owns its place in the frame.
+  const bool moved = chosen != nullptr && other != nullptr && !chosen->Expr.empty() &&
+                     chosen->Expr.front() >= dwarf::DW_OP_reg0 &&
+                     chosen->Expr.front() <= dwarf::DW_OP_reg31;
+  if (any && (chosen == nullptr || moved)) {
+    selected.covers = false;
+    chosen = other;
+  }
   if (chosen != nullptr) {
     const auto bytes = as_bytes(chosen->Expr);
     selected.expression.assign(bytes.begin(), bytes.end());

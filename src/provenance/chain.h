@@ -99,6 +99,11 @@ class Chain {
   /// The kernel's or a mapping's bytes.
   void end_at_kernel(const WriterHit& writer, const ResolvedSource& resolved);
 
+  /// Of a slot that was never written in its owner's life: a write of another part of that object, if there
+  /// was one, as a side branch.
+  void add_write_beside(const report::Location& about, const std::optional<Activation>& owner,
+                        const Slot& slot, const replay::Mark& before);
+
   // What became of the objects: each returns true if it has ended the chain.
   bool lifetimes(const LastWriter& found, ResolvedSource& resolved);
   bool written_after_release(const LastWriter& found, const ResolvedSource& resolved);

@@ -6,6 +6,7 @@
 #include "provenance/chain.h"
 #include "provenance/heap.h"
 #include "provenance/naming.h"
+#include "provenance/object_writes.h"
 
 namespace culprit::provenance {
 namespace {
@@ -69,6 +70,23 @@ bool Chain::read_after_release(const LastWriter& found, const ResolvedSource& re
   return true;
 }
 
+void Chain::add_write_beside(const report::Location& about, const std::optional<Activation>& owner,
+                             const Slot& slot, const replay::Mark& before) {
+  if (!about.owner || !about.owner->object || !about.owner->object_size) return;
+  const auto stale = static_cast<std::uint32_t>(report_.hops.size() - 1);
+  const ByteRange object{*about.owner->object, *about.owner->object_size};
+  auto beside = find_write_beside(replay_, *image_, slot, object, before, owner, remaining(), report_.stats);
+  if (!beside.ok() || !*beside) return;
+  const WriterHit& writer = **beside;
+  const Slot word{writer.location.address, static_cast<std::uint32_t>(writer.location.size),
+                  writer.hit.value_after};
+  report::Hop hop = writer_hop(*image_, writer, word, writer.source, writer.source_place, style_);
+  hop.main_line = false;
+  hop.parent = stale;
+  hop.summary += "; another part of the same object, in its life";
+  report_.hops.push_back(std::move(hop));
+}
+
 /// The block was handed out, and nobody wrote this part of it.
 bool Chain::never_written_in_block(const LastWriter& found, ResolvedSource& resolved) {
   if (!found.older_than_block.value_or(false)) return false;
@@ -87,6 +105,8 @@ bool Chain::never_written_in_block(const LastWriter& found, ResolvedSource& reso
   }
   report_.hops.push_back(
       stale_block_hop(*image_, link.slot, link.place, found, report_.hops.back()));
+  const report::Location about = *report_.hops.back().location;
+  add_write_beside(about, std::nullopt, link.slot, link.before);
   if (found.writer) {
     WriterHit writer = *found.writer;
     if (!writer.hit.kernel) resolve_origin(writer, resolved, link.slot);

@@ -74,6 +74,7 @@ void Chain::no_writer(const LastWriter& found) {
   if (found.older_than_owner && *found.older_than_owner && found.writes == 0) {
     report_.hops.push_back(
         stale_hop(*image_, link.slot, link.place, found, report_.hops.back()));
+    add_write_beside(link.place.location, link.place.activation, link.slot, link.before);
     return stop(report::StopReason::origin_found, "the frame's bytes were never written at all");
   }
   if (found.writes > 0) {
@@ -274,8 +275,8 @@ bool Chain::step() {
   // The compiler knows every variable of the owner's frame, and none of them is at the slot: whoever read
   // it came through a pointer into a frame that has ended, whose place another one has taken.
   const auto& owner = link.place.location.owner;
-  const bool dangling = stale && link.place.no_debug_info.empty() && owner &&
-                        owner->variable.empty() && !writer.hit.kernel;
+  const bool dangling = stale && link.place.no_debug_info.empty() && owner && link.reader &&
+                        link.reader->pointer && owner->variable.empty() && !writer.hit.kernel;
   if (dangling) {
     add_writer(writer, resolved);
     report::Hop& hop = report_.hops.back();
@@ -287,13 +288,14 @@ bool Chain::step() {
       hop.location->owner->life.died = std::move(died);
       hop.location->owner->life.alive_at_write = true;
     }
-    if (link.reader) explain_dead_frame(*link.reader, link.slot.address);
+    explain_dead_frame(*link.reader, link.slot.address);
     stop(report::StopReason::origin_found, "the slot is in a stack frame that had ended");
     return false;
   }
   if (stale) {
     report_.hops.push_back(
         stale_hop(*image_, link.slot, link.place, *found, report_.hops.back()));
+    add_write_beside(link.place.location, link.place.activation, link.slot, link.before);
     if (!writer.hit.kernel) {
       begin_phase("finding where the stale value came from");
       resolve_origin(writer, resolved, link.slot);

@@ -21,6 +21,7 @@ void judge(report::Report& report) {
                                  stack_exhausted,
                                  out_of_bounds,
                                  smashed_stack,
+                                 vtable_overwritten,
                                  freed_what_is_no_block,
                                  from_signal_handler,
                                  from_kernel,

@@ -19,6 +19,41 @@ using report::HopKind;
 using report::Report;
 using report::Verdict;
 
+namespace {
+
+/// Another part of the object was written in its life: the initialisation forgot this one.
+const Hop* written_beside(const Report& report, const Hop& stale) {
+  for (const Hop& hop : report.hops) {
+    if (!hop.main_line && hop.kind == HopKind::store && hop.parent == stale.index) return &hop;
+  }
+  return nullptr;
+}
+
+/// "codec::Decoder::Decoder(char const*)".
+bool in_constructor(const Hop& hop) {
+  std::string_view name = hop.writer.demangled.empty() ? hop.writer.function : hop.writer.demangled;
+  name = name.substr(0, name.find('('));
+  const auto colon = name.rfind("::");
+  if (colon == std::string_view::npos) return false;
+  const std::string_view method = name.substr(colon + 2);
+  const std::string_view scope = name.substr(0, colon);
+  return scope == method || scope.ends_with("::" + std::string(method));
+}
+
+void say_partly(Report& report, const Hop& stale) {
+  const Hop* beside = written_beside(report, stale);
+  if (beside == nullptr) return;
+  Verdict& v = report.verdict;
+  v.bug_class = BugClass::partly_initialised;
+  v.explanation +=
+      fmt::format(" Other parts of it were set: {} wrote {} at {}.", writer_name(beside->writer),
+                  beside->location ? owner_name(*beside->location) : "one",
+                  place(beside->writer.file, beside->writer.line));
+  v.evidence.push_back(beside->index);
+}
+
+}  // namespace
+
 bool uninitialised_stack(Report& report) {
   const Hop* stale = first_of(report, HopKind::stale_bytes);
   if (stale == nullptr || !stale->location || !stale->location->owner ||
@@ -31,32 +66,31 @@ bool uninitialised_stack(Report& report) {
   const std::string name = owner_name(*stale->location);
   const std::string variable = owner.variable.empty() ? name : owner.variable;
   const std::string declared = place(owner.declared_file, owner.declared_line);
-  const Hop* reader = nullptr;
-  for (const Hop& hop : report.hops) {
-    if (hop.index + 1 == stale->index) reader = &hop;
-  }
+  const Hop* reader = before(report, *stale);
   const Hop* origin = nullptr;
   for (const Hop& hop : report.hops) {
-    if (hop.index == stale->index + 1) origin = &hop;
+    if (hop.main_line && hop.index > stale->index && origin == nullptr) origin = &hop;
   }
 
   v.bug_class = BugClass::uninitialised_stack;
   v.title = fmt::format("uninitialised stack {} {}: {} read before it was written",
                         structure ? "struct" : "variable", variable,
                         structure ? fmt::format("its {} was", owner.member) : "it was");
-  v.explanation = fmt::format("{} is a local{} of {}{} and was never written in the life of that frame.",
-                              variable, owner.type.empty() ? "" : fmt::format(" ({})", owner.type),
-                              owner.function, declared.empty() ? "" : fmt::format(", declared at {}",
-                                                                                  declared));
+  v.explanation = fmt::format(
+      "{} is a local{} of {}{} and was never written in the life of that frame.", variable,
+      owner.type.empty() ? "" : fmt::format(" ({})", owner.type), owner.function,
+      declared.empty() ? "" : fmt::format(", declared at {}", declared));
   if (origin != nullptr && origin->kind == HopKind::store) {
     v.explanation += fmt::format(
-        " Its bytes are older than the frame: {} left {} there, in a frame that had ended before {} was "
+        " Its bytes are older than the frame: {} left {} there, in a frame that had ended before "
+        "{} was "
         "called.",
         writer_name(origin->writer), to_hex(stale->value_after.value_or(0)), owner.function);
   }
   if (reader != nullptr && reader->kind == HopKind::runtime_store) {
     v.explanation += fmt::format(
-        " When {} stored a new pointer into {}, Go's write barrier recorded the old contents for the "
+        " When {} stored a new pointer into {}, Go's write barrier recorded the old contents for "
+        "the "
         "garbage collector, which took the stale bytes for a pointer of its own heap.",
         storing_code(*reader), name);
   }
@@ -70,10 +104,10 @@ bool uninitialised_stack(Report& report) {
   if (reader != nullptr) v.evidence.push_back(reader->index);
   v.evidence.push_back(stale->index);
   if (origin != nullptr) v.evidence.push_back(origin->index);
-  // The claim rests on the order of frame entry and write, which the stale hop proves; how the stale
-  // value was computed before that does not weaken it.
-  v.confidence = reader != nullptr ? weakest(report, {reader->index, stale->index})
-                                   : stale->confidence;
+  // The claim rests on the order of frame entry and write, which the stale hop proves; how the
+  // stale value was computed before that does not weaken it.
+  v.confidence =
+      reader != nullptr ? weakest(report, {reader->index, stale->index}) : stale->confidence;
   // Of a value that was computed on the way, the stale bytes were only an input.
   for (const Hop& hop : report.hops) {
     if (&hop == stale) break;
@@ -81,8 +115,9 @@ bool uninitialised_stack(Report& report) {
       v.confidence = std::max(v.confidence, Confidence::likely);
     }
   }
-  v.cause = report::CauseSite{owner.function,     owner.declared_file, owner.declared_line,
-                              owner.variable,     owner.member,        owner.module};
+  v.cause = report::CauseSite{owner.function, owner.declared_file, owner.declared_line,
+                              owner.variable, owner.member,        owner.module};
+  if (structure && !owner.member.starts_with("[")) say_partly(report, *stale);
   return true;
 }
 
@@ -109,8 +144,10 @@ bool dangling_stack_pointer(Report& report) {
                             origin->position.thread != report.hops.front().position.thread;
   v.bug_class = other_thread ? BugClass::dead_thread_stack : BugClass::use_after_return;
   v.explanation = fmt::format(
-      "The bytes that were read belong to no variable of a living frame: they were written by {} into "
-      "its own frame, which had ended. The pointer that led there outlived the local that it pointed "
+      "The bytes that were read belong to no variable of a living frame: they were written by {} "
+      "into "
+      "its own frame, which had ended. The pointer that led there outlived the local that it "
+      "pointed "
       "to.",
       writer_name(origin->writer));
   v.evidence = {origin->index};
@@ -139,7 +176,8 @@ bool outlived_scope(Report& report) {
   const Hop& crash = report.hops.front();
   const Hop* taken = nullptr;
   for (const Hop& hop : report.hops) {
-    if (!hop.main_line && hop.kind == HopKind::origin && hop.location && hop.location->owner) taken = &hop;
+    if (!hop.main_line && hop.kind == HopKind::origin && hop.location && hop.location->owner)
+      taken = &hop;
   }
   if (taken == nullptr || !crash.location || !crash.location->owner) return false;
   const report::Owner& then = *taken->location->owner;
@@ -152,7 +190,8 @@ bool outlived_scope(Report& report) {
   Verdict& v = report.verdict;
   v.bug_class = BugClass::use_after_scope;
   v.explanation = fmt::format(
-      "The pointer was made as the address of {} (declared at {}) and was still used after that one's "
+      "The pointer was made as the address of {} (declared at {}) and was still used after that "
+      "one's "
       "scope had ended: the same bytes of {}'s frame were {} then.",
       then.variable, place(then.declared_file, then.declared_line), then.function, now.variable);
   v.evidence = {crash.index, taken->index};
@@ -177,32 +216,40 @@ bool uninitialised_heap(Report& report) {
                         owner.variable.empty() ? fmt::format("offset {} of a block of {}",
                                                              owner.offset.value_or(0), size)
                                                : owner_name(*stale->location));
-  v.explanation = fmt::format("The block of {} was allocated by {} and its bytes from offset {} on were "
-                              "not written since.",
-                              size, writer_name(stale->writer), owner.offset.value_or(0));
+  v.explanation = fmt::format(
+      "The block of {} was allocated by {} and its bytes from offset {} on were "
+      "not written since.",
+      size, writer_name(stale->writer), owner.offset.value_or(0));
   if (origin != nullptr) {
-    v.explanation += fmt::format(" They are left over from an earlier owner of the memory: {} stored {} "
-                                 "there.",
-                                 writer_name(origin->writer), to_hex(stale->value_after.value_or(0)));
+    v.explanation += fmt::format(
+        " They are left over from an earlier owner of the memory: {} stored {} "
+        "there.",
+        writer_name(origin->writer), to_hex(stale->value_after.value_or(0)));
   }
-  v.suggested_fix = fmt::format("Set all members of the object that {} allocates, or allocate it cleared "
-                                "(calloc, a constructor).",
-                                writer_name(stale->writer));
+  v.suggested_fix = fmt::format(
+      "Set all members of the object that {} allocates, or allocate it cleared "
+      "(calloc, a constructor).",
+      writer_name(stale->writer));
   v.evidence = {stale->index};
   if (origin != nullptr) v.evidence.push_back(origin->index);
   v.confidence = stale->confidence;
   v.cause = site_of_writer(stale->writer);
+  // Of a block, only a constructor promises to set all of it.
+  if (const Hop* beside = written_beside(report, *stale); beside != nullptr && in_constructor(*beside)) {
+    say_partly(report, *stale);
+  }
   return true;
 }
 
 namespace {
 
-/// Functions of the C++ library that move a container's elements or drop them, as they show in a release.
+/// Functions of the C++ library that move a container's elements or drop them, as they show in a
+/// release.
 bool inside_container(const std::vector<report::Frame>& frames) {
   constexpr std::array<std::string_view, 12> kMovers = {
-      "_M_realloc_insert", "_M_realloc_append", "_M_default_append", "_M_fill_insert", "_M_range_insert",
-      "_M_rehash",         "_M_reallocate_map", "::reserve",         "::shrink_to_fit", "_M_mutate",
-      "_M_erase",          "::resize"};
+      "_M_realloc_insert", "_M_realloc_append", "_M_default_append", "_M_fill_insert",
+      "_M_range_insert",   "_M_rehash",         "_M_reallocate_map", "::reserve",
+      "::shrink_to_fit",   "_M_mutate",         "_M_erase",          "::resize"};
   for (const report::Frame& f : frames) {
     const std::string& name = f.demangled.empty() ? f.function : f.demangled;
     if (!name.starts_with("std::") && name.find("std::") == std::string::npos) continue;
@@ -211,7 +258,7 @@ bool inside_container(const std::vector<report::Frame>& frames) {
     }
   }
   // A container of the program's own: what gave the memory up is called after what it does.
-  constexpr std::array<std::string_view, 7> kOwn = {"rehash", "resize", "grow", "reserve",
+  constexpr std::array<std::string_view, 7> kOwn = {"rehash", "resize", "grow",      "reserve",
                                                     "shrink", "expand", "reallocate"};
   for (const report::Frame& f : frames) {
     if (f.file.empty() || f.file.starts_with("/usr/") || f.file.starts_with("./")) continue;
@@ -220,18 +267,21 @@ bool inside_container(const std::vector<report::Frame>& frames) {
     if (const auto colon = name.rfind(':'); colon != std::string::npos) name.erase(0, colon + 1);
     std::transform(name.begin(), name.end(), name.begin(),
                    [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    return std::any_of(kOwn.begin(), kOwn.end(),
-                       [&](std::string_view mover) { return name.find(mover) != std::string::npos; });
+    return std::any_of(kOwn.begin(), kOwn.end(), [&](std::string_view mover) {
+      return name.find(mover) != std::string::npos;
+    });
   }
   return false;
 }
 
 /// Memory that the allocator's own code gave back to the kernel was a block.
 bool inside_release(const std::vector<report::Frame>& frames) {
-  constexpr std::array<std::string_view, 6> kReleases = {"free", "cfree",   "__libc_free",
-                                                         "realloc", "__libc_realloc", "munmap_chunk"};
+  constexpr std::array<std::string_view, 6> kReleases = {
+      "free", "cfree", "__libc_free", "realloc", "__libc_realloc", "munmap_chunk"};
   return std::any_of(frames.begin(), frames.end(), [&](const report::Frame& f) {
-    return std::find(kReleases.begin(), kReleases.end(), f.function) != kReleases.end() ||
+    std::string_view name = f.function;
+    if (name.starts_with("__GI_")) name.remove_prefix(5);  // glibc's name for its own use
+    return std::find(kReleases.begin(), kReleases.end(), name) != kReleases.end() ||
            f.demangled.starts_with("operator delete");
   });
 }
@@ -242,7 +292,8 @@ namespace {
 
 bool any_name_has(const std::vector<report::Frame>& frames, std::string_view part) {
   return std::any_of(frames.begin(), frames.end(), [part](const report::Frame& f) {
-    return f.demangled.find(part) != std::string::npos || f.function.find(part) != std::string::npos;
+    return f.demangled.find(part) != std::string::npos ||
+           f.function.find(part) != std::string::npos;
   });
 }
 
@@ -270,26 +321,27 @@ bool released_before(Report& report) {
   const bool moved = how.starts_with("realloc");
   const bool container = !moved && inside_container(release->backtrace);
   v.bug_class = again && report.crash.signal_name == "SIGABRT" ? BugClass::double_free
-                : moved                                       ? BugClass::use_after_realloc
+                : moved                                        ? BugClass::use_after_realloc
                 : destroys_coroutine(release->backtrace) ? BugClass::coroutine_use_after_destroy
-                : container                                   ? BugClass::iterator_invalidated
-                                                              : BugClass::use_after_free;
-  v.explanation = fmt::format("The block of {} bytes at {} was given up by {} ({})",
-                              owner.object_size.value_or(0), to_hex(owner.object.value_or(Address{})),
-                              writer_name(release->writer), how);
+                : container                              ? BugClass::iterator_invalidated
+                                                         : BugClass::use_after_free;
+  v.explanation = fmt::format(
+      "The block of {} bytes at {} was given up by {} ({})", owner.object_size.value_or(0),
+      to_hex(owner.object.value_or(Address{})), writer_name(release->writer), how);
   if (v.bug_class == BugClass::double_free) {
     v.explanation += ", and was to be freed again at the crash.";
   } else if (previous != nullptr && previous->kind == HopKind::store) {
-    v.explanation += fmt::format(". After that a pointer to it was still in use, while {} stored {} there.",
-                                 writer_name(previous->writer),
-                                 to_hex(previous->value_after.value_or(0)));
+    v.explanation +=
+        fmt::format(". After that a pointer to it was still in use, while {} stored {} there.",
+                    writer_name(previous->writer), to_hex(previous->value_after.value_or(0)));
   } else {
     v.explanation += ", and was used after that.";
   }
   v.evidence = {release->index};
   if (previous != nullptr) v.evidence.insert(v.evidence.begin(), previous->index);
   v.confidence = release->confidence;
-  // Which of two releases is one too many, and whose fault a shared owner's release is, is not seen.
+  // Which of two releases is one too many, and whose fault a shared owner's release is, is not
+  // seen.
   if (v.bug_class != BugClass::use_after_free || owned_by_library(release->backtrace)) {
     v.confidence = std::max(v.confidence, Confidence::likely);
   }
@@ -300,7 +352,9 @@ bool released_before(Report& report) {
 namespace {
 
 /// The first element behind an object, and not further: a bound that is one too large.
-bool just_behind(const ByteRange& object, const ByteRange& stored) { return stored.start == object.end(); }
+bool just_behind(const ByteRange& object, const ByteRange& stored) {
+  return stored.start == object.end();
+}
 
 }  // namespace
 
@@ -320,26 +374,56 @@ bool out_of_bounds(Report& report) {
   Verdict& v = report.verdict;
   switch (object->location->region) {
     case report::RegionKind::heap:
-      v.bug_class = below ? BugClass::heap_underflow
+      v.bug_class = below                        ? BugClass::heap_underflow
                     : just_behind(range, stored) ? BugClass::off_by_one
                                                  : BugClass::heap_overflow;
       break;
     case report::RegionKind::stack:
-    case report::RegionKind::runtime_stack: v.bug_class = BugClass::stack_buffer_overflow; break;
-    default: v.bug_class = BugClass::global_overflow; break;
+    case report::RegionKind::runtime_stack:
+      v.bug_class = BugClass::stack_buffer_overflow;
+      break;
+    default:
+      v.bug_class = BugClass::global_overflow;
+      break;
   }
-  const std::string name = owner.variable.empty()
-                               ? fmt::format("the block of {} bytes at {}", range.size, to_hex(range.start))
-                               : fmt::format("{} ({} bytes)", owner.variable, range.size);
-  v.explanation = fmt::format("{} stored past {}: the pointer that it wrote through points into {}, and the "
-                              "store went {} bytes {} it.",
-                              writer_name(store->writer), name, name,
-                              std::max<std::int64_t>(0, below ? range.start - stored.end()
-                                                              : stored.start - range.end()),
-                              below ? "below the start of" : "behind the end of");
+  const std::string name =
+      owner.variable.empty()
+          ? fmt::format("the block of {} bytes at {}", range.size, to_hex(range.start))
+          : fmt::format("{} ({} bytes)", owner.variable, range.size);
+  v.explanation = fmt::format(
+      "{} stored past {}: the pointer that it wrote through points into {}, and the "
+      "store went {} bytes {} it.",
+      writer_name(store->writer), name, name,
+      std::max<std::int64_t>(0, below ? range.start - stored.end() : stored.start - range.end()),
+      below ? "below the start of" : "behind the end of");
   v.evidence = {store->index, object->index};
   v.confidence = std::max(weakest(report, {store->index}), Confidence::proved);
   v.cause = site_of_writer(store->writer);
+  return true;
+}
+
+bool vtable_overwritten(Report& report) {
+  const auto names_vtable = [](const Hop& hop) {
+    if (!hop.main_line || hop.kind != HopKind::store || !hop.location || !hop.location->owner)
+      return false;
+    const std::string& member = hop.location->owner->member;
+    const auto dot = member.rfind("_vptr");  // GCC: "_vptr.Base", clang: "_vptr$Base"
+    return dot != std::string::npos && (dot == 0 || member[dot - 1] == '.');
+  };
+  const auto store = std::find_if(report.hops.begin(), report.hops.end(), names_vtable);
+  if (store == report.hops.end() || !report.crash.fault_address) return false;
+  Verdict& v = report.verdict;
+  v.bug_class = BugClass::vtable_overwritten;
+  v.explanation = fmt::format("{} stored {} over the vtable pointer {} of a living object.",
+                              writer_name(store->writer), to_hex(store->value_after.value_or(0)),
+                              owner_name(*store->location));
+  v.evidence = {0, store->index};
+  v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
+  const report::Frame* program = program_frame(store->backtrace);
+  v.cause = program != nullptr
+                ? report::CauseSite{program->function, program->file, program->line, {}, {},
+                                    program->module}
+                : site_of_writer(store->writer);
   return true;
 }
 
@@ -351,8 +435,9 @@ bool freed_what_is_no_block(Report& report) {
   Verdict& v = report.verdict;
   const Hop* origin = last_writer(report);
   v.bug_class = BugClass::invalid_free;
-  v.explanation = fmt::format("{} is not the start of a living block of the allocator, and was to be freed.",
-                              to_hex(report.suspect->value));
+  v.explanation =
+      fmt::format("{} is not the start of a living block of the allocator, and was to be freed.",
+                  to_hex(report.suspect->value));
   blame_maker(report, origin, " The pointer was made by");
   return true;
 }
@@ -365,12 +450,13 @@ bool unmapped(Report& report) {
   }
   Verdict& v = report.verdict;
   v.bug_class = BugClass::use_after_unmap;
-  v.explanation = fmt::format("{} took the memory away; a pointer to it was still used.",
-                              change->summary);
+  v.explanation =
+      fmt::format("{} took the memory away; a pointer to it was still used.", change->summary);
   if (inside_release(change->backtrace)) {
     v.bug_class = inside_container(change->backtrace) ? BugClass::iterator_invalidated
                                                       : BugClass::use_after_free;
-    v.explanation += " It was a large block, which the allocator gives back to the kernel when it is freed.";
+    v.explanation +=
+        " It was a large block, which the allocator gives back to the kernel when it is freed.";
   }
   v.evidence = {0, change->index};
   v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
@@ -415,7 +501,8 @@ bool smashed_stack(Report& report) {
   if (store == nullptr) return false;
   Verdict& v = report.verdict;
   v.bug_class = BugClass::stack_buffer_overflow;
-  v.explanation = fmt::format("{} wrote over {}.", writer_name(store->writer), report.suspect->description);
+  v.explanation =
+      fmt::format("{} wrote over {}.", writer_name(store->writer), report.suspect->description);
   v.evidence = {0, store->index};
   v.confidence = std::max(store->confidence, Confidence::likely);
   v.cause = site_of_writer(store->writer);

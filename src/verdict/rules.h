@@ -19,6 +19,8 @@ bool outlived_scope(report::Report& report);
 bool released_before(report::Report& report);
 /// A store that was meant for another object.
 bool out_of_bounds(report::Report& report);
+/// An object's vtable pointer was overwritten by a store meant for the object.
+bool vtable_overwritten(report::Report& report);
 /// The pointer that was to be freed is no block.
 bool freed_what_is_no_block(report::Report& report);
 /// Memory that was unmapped while a pointer to it was in use.

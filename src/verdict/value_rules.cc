@@ -99,6 +99,9 @@ bool null_dereference(Report& report) {
     } else if (from_allocator(*origin)) {
       v.bug_class = BugClass::null_from_failed_allocation;
       if (user != nullptr) v.cause = site_of_writer(user->writer);
+    } else if (origin->writer.function == "__dynamic_cast") {
+      v.explanation += " It is what a dynamic_cast gave, since the object is of another class.";
+      if (user != nullptr) v.cause = site_of_writer(user->writer);
     } else if (origin->kind == HopKind::origin && user != nullptr && returned_to(*origin, *user)) {
       v.bug_class = BugClass::null_from_failed_lookup;
       v.explanation += fmt::format(" {} returned it, and the result was used unchecked.",

@@ -76,6 +76,16 @@ const Hop* last_writer(const Report& report) {
   return nullptr;
 }
 
+const report::Frame* program_frame(const std::vector<report::Frame>& frames) {
+  for (const report::Frame& f : frames) {
+    const bool library = f.file.empty() || f.file.starts_with("/usr/include/") ||
+                         f.file.starts_with("/usr/lib/") || f.file.starts_with("./") ||
+                         f.file.starts_with("/rustc/");
+    if (!library) return &f;
+  }
+  return nullptr;
+}
+
 report::CauseSite site_of_writer(const report::Writer& w) {
   return {w.demangled.empty() ? w.function : w.demangled, w.file, w.line, {}, {}, w.module};
 }

@@ -29,6 +29,8 @@ namespace culprit::verdict {
 /// Fills evidence, cause and confidence (at most likely) of a claim about the crash whose maker, if the chain
 /// names one, is `maker`; "made" begins the sentence about it: " It was made by".
 void blame_maker(report::Report& report, const report::Hop* maker, std::string_view made);
+/// The innermost frame in a file of the program's own; null if there is none.
+[[nodiscard]] const report::Frame* program_frame(const std::vector<report::Frame>& frames);
 [[nodiscard]] report::CauseSite site_of_writer(const report::Writer& w);
 
 }  // namespace culprit::verdict

@@ -1,0 +1,142 @@
+#include "provenance/object_writes.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "provenance/heap.h"
+#include "provenance/pass_stats.h"
+
+namespace culprit::provenance {
+namespace {
+
+constexpr std::uint64_t kWord = 8;
+constexpr std::uint32_t kKeptEntries = 256;
+
+/// The newest write of each word, and when the object's life began.
+class BesideObserver : public replay::PassObserver {
+ public:
+  BesideObserver(std::size_t words, const std::optional<Activation>& owner, Address slot)
+      : newest(words), owner_(owner), slot_(slot) {}
+
+  replay::Next on_hit(const replay::Hit& hit, const replay::LiveState*) override {
+    if (hit.probe < newest.size()) {
+      newest[hit.probe] = hit;
+    } else if (owner_ && hit.registers.sp().value + 8 == owner_->cfa.value) {
+      born = hit.position.sequence;
+    }
+    return replay::Next::go_on;
+  }
+
+  void on_end(const replay::Position&, const Registers&, const replay::LiveState& live) override {
+    if (owner_) return;
+    const auto blocks = live.heap_blocks(slot_);
+    if (blocks.ok() && !blocks->holding.empty()) {
+      born = blocks->holding.front().allocated.position.sequence;
+    }
+  }
+
+  std::vector<std::optional<replay::Hit>> newest;
+  std::optional<std::uint64_t> born;
+
+ private:
+  const std::optional<Activation>& owner_;
+  Address slot_;
+};
+
+/// The newest write of one of `words` in the object's life. Two passes, one if there is none.
+Result<std::optional<WriterHit>> newest_write(replay::Replay& replay, const ProcessImage& image,
+                                              const Slot& slot, std::vector<Slot> words,
+                                              const replay::Mark& before,
+                                              const std::optional<Activation>& owner,
+                                              std::chrono::milliseconds deadline,
+                                              report::Stats& stats) {
+  replay::PassSpec spec;
+  for (const Slot& word : words) {
+    replay::Probe probe;
+    probe.kind = replay::ProbeKind::write;
+    probe.address = word.address;
+    probe.size = kWord;
+    probe.process = image.process();
+    probe.keep_last = 1;
+    spec.probes.push_back(probe);
+  }
+  if (owner) {
+    replay::Probe entry;
+    entry.kind = replay::ProbeKind::execute;
+    entry.address = owner->entry;
+    entry.thread = owner->thread;
+    entry.process = image.process();
+    entry.keep_last = kKeptEntries;
+    spec.probes.push_back(entry);
+  } else {
+    spec.heap = *image.heap();
+  }
+  spec.end = before;
+  spec.deadline = deadline;
+  BesideObserver observer(words.size(), owner, slot.address);
+  CULPRIT_ASSIGN(const replay::PassResult pass, replay.run(spec, observer));
+  count(stats, pass);
+  if (!observer.born) return std::optional<WriterHit>{};
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const auto& hit = observer.newest[i];
+    if (!hit || hit->kernel || hit->position.sequence < *observer.born) continue;
+    words[i].value = hit->value_after;
+    CULPRIT_ASSIGN(LastWriter found, find_last_writer(replay, image, words[i], before, std::nullopt,
+                                                      false, deadline, stats));
+    if (found.writer && !found.writer->hit.kernel &&
+        !in_allocator(image, found.writer->moment.frames)) {
+      return std::move(found.writer);
+    }
+  }
+  return std::optional<WriterHit>{};
+}
+
+}  // namespace
+
+std::vector<Slot> words_beside(const ByteRange& slot, const ByteRange& object) {
+  constexpr std::size_t kMost = 6;
+  const std::uint64_t first = (object.start.value + kWord - 1) / kWord * kWord;
+  const std::uint64_t end = object.end().value / kWord * kWord;
+  const std::uint64_t above = (slot.end().value + kWord - 1) / kWord * kWord;
+  const std::uint64_t below = slot.start.value / kWord * kWord;
+  std::vector<Slot> out;
+  const auto add = [&](std::uint64_t word) {
+    if (word < first || word + kWord > end || out.size() >= kMost) return;
+    if (word < slot.end().value && word + kWord > slot.start.value) return;
+    const Slot candidate{Address{word}, kWord, 0};
+    const bool known = std::any_of(out.begin(), out.end(), [&](const Slot& other) {
+      return other.address == candidate.address;
+    });
+    if (!known) out.push_back(candidate);
+  };
+  if (end < first + kWord) return out;
+  if (below >= kWord) add(below - kWord);
+  add(above);
+  add(first);
+  add(end - kWord);
+  for (std::uint64_t word = first; word + kWord <= end && out.size() < kMost; word += kWord)
+    add(word);
+  return out;
+}
+
+Result<std::optional<WriterHit>> find_write_beside(
+    replay::Replay& replay, const ProcessImage& image, const Slot& slot, const ByteRange& object,
+    const replay::Mark& before, const std::optional<Activation>& owner,
+    std::chrono::milliseconds deadline, report::Stats& stats) {
+  const std::vector<Slot> all = words_beside(slot.range(), object);
+  if (all.empty() || (!owner && image.heap() == nullptr)) return std::optional<WriterHit>{};
+  // A mark and an owner's entry need debug registers too.
+  const std::size_t at_once = owner ? 2 : 3;
+  for (std::size_t begin = 0; begin < all.size(); begin += at_once) {
+    std::vector<Slot> words(
+        all.begin() + static_cast<std::ptrdiff_t>(begin),
+        all.begin() + static_cast<std::ptrdiff_t>(std::min(all.size(), begin + at_once)));
+    CULPRIT_ASSIGN(auto found, newest_write(replay, image, slot, std::move(words), before, owner,
+                                            deadline, stats));
+    if (found) return found;
+  }
+  return std::optional<WriterHit>{};
+}
+
+}  // namespace culprit::provenance
