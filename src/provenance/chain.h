@@ -96,6 +96,9 @@ class Chain {
   void add_way_of_pointer(const Link::Reader& reader);
   /// The same for a pointer whose source at a moment is known; the branch begins at hop `parent`.
   void follow_pointer(ResolvedSource source, Moment moment, std::uint64_t value, std::uint32_t parent);
+  /// Follows a value through the memories that it was kept in, as a side branch: "the index".
+  void follow_copies(ResolvedSource source, Moment moment, std::uint64_t value, std::uint32_t parent,
+                     std::string_view what);
   /// The kernel's or a mapping's bytes.
   void end_at_kernel(const WriterHit& writer, const ResolvedSource& resolved);
 
@@ -111,6 +114,21 @@ class Chain {
   bool never_written_in_block(const LastWriter& found, ResolvedSource& resolved);
   bool read_through_old_pointer(const LastWriter& found, const ResolvedSource& resolved);
   bool written_through_bad_pointer(const LastWriter& found, const ResolvedSource& resolved);
+  /// What a store was meant for, when that is not what it went into: an object, or a block freed since.
+  struct MeantElsewhere {
+    std::optional<ObjectBounds> intended;
+    std::optional<replay::HeapBlock> old;
+    bool by_reader = false;  ///< `intended` is an array only in the types that the reader knows
+  };
+  /// `reader`: who read what was stored at `stored`; null if that is not known.
+  MeantElsewhere meant_elsewhere(const WriterHit& writer, Address stored, const Link::Reader* reader);
+  std::optional<ObjectBounds> array_by_reader(const Link::Reader* reader, std::uint64_t pointer,
+                                              Address stored);
+  void add_intended(const MeantElsewhere& meant, const Slot& stored);
+  /// If the store was the last step of a run over the object: the step before, as a side branch.
+  void add_step_before_end(const WriterHit& writer, const ObjectBounds& object, std::uint32_t store);
+  /// Where the index of an indexed store came from: a side branch of the store's hop.
+  void add_way_of_index(const WriterHit& writer, std::uint32_t store);
   bool through_overwritten_pointer(const LastWriter& found, const ResolvedSource& resolved);
   /// The block that a pointer was made for, if it is another one than the block that is there now.
   Result<std::optional<replay::HeapBlock>> block_of_old_pointer(const ResolvedSource& pointer,

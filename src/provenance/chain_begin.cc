@@ -1,11 +1,10 @@
-#include "provenance/chain.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <string>
 #include <utility>
 
+#include "provenance/chain.h"
 #include "provenance/naming.h"
 #include "report/suspect_words.h"
 
@@ -22,7 +21,8 @@ bool Chain::use_slot(Address address, std::optional<std::uint64_t> value) {
                              to_hex(*scene_.named_value), to_hex(*value)));
     return false;
   }
-  link_ = Link{Slot{address, 8, *scene_.named_value}, *scene_.named_place, candidate_.mark, std::nullopt};
+  link_ = Link{Slot{address, 8, *scene_.named_value}, *scene_.named_place, candidate_.mark,
+               std::nullopt};
   return true;
 }
 
@@ -54,9 +54,10 @@ Status Chain::find_first_link() {
   } else if (options_.overrides.address) {
     // The user said where to begin; beginning anywhere else would answer another question.
     report_.hops.push_back(crash_hop(*image_, scene_, reporting_, nullptr, nullptr, style_));
-    stop(report::StopReason::value_not_found,
-         fmt::format("{}, the slot named by --address, does not hold a value to follow at the crash",
-                     to_hex(*options_.overrides.address)));
+    stop(
+        report::StopReason::value_not_found,
+        fmt::format("{}, the slot named by --address, does not hold a value to follow at the crash",
+                    to_hex(*options_.overrides.address)));
     return {};
   } else if (suspect != nullptr) {
     out.value = *suspect->value;
@@ -69,8 +70,8 @@ Status Chain::find_first_link() {
       out.how_chosen = "named by the crash report; " + (*found)->how;
       out.confidence = (*found)->confidence;
     } else {
-      auto places = slots_by_search(replay_, *image_, scene_, *suspect->value, remaining(),
-                                    report_.stats);
+      auto places =
+          slots_by_search(replay_, *image_, scene_, *suspect->value, remaining(), report_.stats);
       if (!places.ok()) return places.error();
       if (!places->empty()) {
         const SlotCandidate& best = places->front();
@@ -82,12 +83,12 @@ Status Chain::find_first_link() {
     if (!link_) {
       out.how_chosen = "named by the crash report";
       report_.suspect = out;
-      report_.hops.push_back(
-          crash_hop(*image_, scene_, reporting_, nullptr, nullptr, style_));
-      stop(report::StopReason::value_not_found,
-           fmt::format("{} is in no register of the reporting frames and nowhere in writable memory "
-                       "at the crash",
-                       to_hex(*suspect->value)));
+      report_.hops.push_back(crash_hop(*image_, scene_, reporting_, nullptr, nullptr, style_));
+      stop(
+          report::StopReason::value_not_found,
+          fmt::format("{} is in no register of the reporting frames and nowhere in writable memory "
+                      "at the crash",
+                      to_hex(*suspect->value)));
       return {};
     }
   } else if (scene_.fault && stack_is_full()) {
@@ -114,10 +115,11 @@ Status Chain::find_first_link() {
   } else if (scene_.fault && scene_.fault_source) {
     const std::uint64_t value = scene_.fault->pointer_value;
     out.value = value;
-    out.description = scene_.fault->index ? std::string(report::kIndex) : fmt::format("the pointer that was {} at the crash",
-                                  scene_.fault->execute ? "called"
-                                  : scene_.fault->write ? "written through"
-                                                        : "read through");
+    out.description = scene_.fault->index ? std::string(report::kIndex)
+                                          : fmt::format("the pointer that was {} at the crash",
+                                                        scene_.fault->execute ? "called"
+                                                        : scene_.fault->write ? "written through"
+                                                                              : "read through");
     out.how_chosen = "the faulting instruction's own operand";
     out.confidence = report::Confidence::proved;
     ResolvedSource resolved{*scene_.fault_source, scene_.fault_place};
@@ -154,8 +156,8 @@ Status Chain::find_first_link() {
   out.size = link_->slot.size;
   out.location = link_->place.location;
   report_.suspect = out;
-  report_.hops.push_back(crash_hop(*image_, scene_, reporting_, &link_->slot,
-                                   &link_->place.location, style_));
+  report_.hops.push_back(
+      crash_hop(*image_, scene_, reporting_, &link_->slot, &link_->place.location, style_));
   return {};
 }
 
@@ -185,14 +187,16 @@ void Chain::begin_at_abort(report::Suspect& out) {
     if (scene.blocks && !scene.blocks->holding.empty()) block = &scene.blocks->holding.front();
     const bool whole = block != nullptr && block->range.start.value == scene.pointer;
     // A block that lived until this very call: the allocator's data around it is what is wrong.
-    const bool lived = whole && (!block->released || block->released->ordinal == scene.call.ordinal);
+    const bool lived =
+        whole && (!block->released || block->released->ordinal == scene.call.ordinal);
     if (!lived) return begin_at_release(scene, out);
   }
   if (!scene.slot) {
     report_.hops.push_back(crash_hop(*image_, scene_, reporting_, nullptr, nullptr, style_));
-    return stop(report::StopReason::value_not_found,
-                "the allocator stopped the program, and no damaged header was found near its blocks: say "
-                "where to begin with --address");
+    return stop(
+        report::StopReason::value_not_found,
+        "the allocator stopped the program, and no damaged header was found near its blocks: say "
+        "where to begin with --address");
   }
   out.value = scene.slot->value;
   out.size = scene.slot->size;
@@ -207,8 +211,8 @@ void Chain::begin_at_abort(report::Suspect& out) {
     out.confidence = report::Confidence::likely;
   }
   report_.suspect = out;
-  report_.hops.push_back(crash_hop(*image_, scene_, reporting_, &*scene.slot,
-                                   &scene.slot_place->location, style_));
+  report_.hops.push_back(
+      crash_hop(*image_, scene_, reporting_, &*scene.slot, &scene.slot_place->location, style_));
   link_ = Link{*scene.slot, *scene.slot_place, candidate_.mark, std::nullopt};
   // A frame that is damaged is no owner whose entry could be told from its CFA.
 }
@@ -240,15 +244,17 @@ void Chain::begin_at_release(const AbortScene& scene, report::Suspect& out) {
   }
   const std::size_t caller = scene.frame + 1;
   if (caller >= scene_.moment.frames.size() || !scene.source) {
-    if (!again) stop(report::StopReason::decoder_unknown, "the call of the allocator's function is not known");
+    if (!again)
+      stop(report::StopReason::decoder_unknown,
+           "the call of the allocator's function is not known");
     return;
   }
   begin_phase("slicing back from the argument");
   ResolvedSource resolved{*scene.source, scene.source_place};
   const auto call = scene.call_site;
   if (resolved.source.kind == ValueSource::Kind::load) {
-    auto better = resolve_load(replay_, *image_, scene_.moment, resolved.source, remaining(),
-                               report_.stats);
+    auto better =
+        resolve_load(replay_, *image_, scene_.moment, resolved.source, remaining(), report_.stats);
     if (!better.ok()) return again ? void() : stop(better.error());
     resolved = *std::move(better);
   }
@@ -256,8 +262,8 @@ void Chain::begin_at_release(const AbortScene& scene, report::Suspect& out) {
       resolved.source.kind == ValueSource::Kind::register_ ||
       resolved.source.kind == ValueSource::Kind::unknown ||
       resolved.source.kind == ValueSource::Kind::arithmetic) {
-    auto better = resolve_register_at(replay_, *image_, scene_.moment, caller, call, Gpr::rdi, false,
-                                      WindowLimits{}, remaining(), report_.stats);
+    auto better = resolve_register_at(replay_, *image_, scene_.moment, caller, call, Gpr::rdi,
+                                      false, WindowLimits{}, remaining(), report_.stats);
     if (!better.ok()) return again ? void() : stop(better.error());
     if (better->source.kind != ValueSource::Kind::unknown) resolved = *std::move(better);
   }

@@ -11,20 +11,16 @@
 namespace culprit::provenance {
 namespace {
 
-/// Pointers of so many stores are followed with passes of their own; the rest is judged by what the
-/// stopped moment tells.
-constexpr int kMaxPointersChecked = 2;
-
-bool recycled(const replay::HeapBlocks& blocks) { return blocks.holding.size() >= 2; }
-
 /// The call of the allocator that a value came out of, among the newest blocks.
-const replay::HeapBlock* block_from_call(const ResolvedSource& source, const replay::HeapBlocks& blocks,
+const replay::HeapBlock* block_from_call(const ResolvedSource& source,
+                                         const replay::HeapBlocks& blocks,
                                          const ProcessImage& image) {
   if (!in_allocator(image, source.frames)) return nullptr;
   for (const replay::HeapBlock& block : blocks.holding) {
     const Registers& r = block.allocated.registers;
     for (const WalkFrame& f : source.frames) {
-      if (f.code.entry == r.pc() && f.frame.cfa && f.frame.cfa->value == r.sp().value + 8) return &block;
+      if (f.code.entry == r.pc() && f.frame.cfa && f.frame.cfa->value == r.sp().value + 8)
+        return &block;
     }
   }
   return nullptr;
@@ -42,13 +38,12 @@ bool Chain::lifetimes(const LastWriter& found, ResolvedSource& resolved) {
 bool Chain::written_after_release(const LastWriter& found, const ResolvedSource& resolved) {
   if (!found.writer) return false;
   const WriterHit& writer = *found.writer;
-  if (!writer.blocks || writer.blocks->holding.empty() || !writer.blocks->holding.front().released ||
-      in_allocator(*image_, writer.moment.frames)) {
+  if (!writer.blocks || writer.blocks->holding.empty() ||
+      !writer.blocks->holding.front().released || in_allocator(*image_, writer.moment.frames)) {
     return false;
   }
   add_writer(writer, resolved);
-  report_.hops.push_back(
-      block_hop(*image_, writer.blocks->holding.front(), true, writer.location));
+  report_.hops.push_back(block_hop(*image_, writer.blocks->holding.front(), true, writer.location));
   stop(report::StopReason::origin_found, "the slot was written after its block had been freed");
   return true;
 }
@@ -75,7 +70,8 @@ void Chain::add_write_beside(const report::Location& about, const std::optional<
   if (!about.owner || !about.owner->object || !about.owner->object_size) return;
   const auto stale = static_cast<std::uint32_t>(report_.hops.size() - 1);
   const ByteRange object{*about.owner->object, *about.owner->object_size};
-  auto beside = find_write_beside(replay_, *image_, slot, object, before, owner, remaining(), report_.stats);
+  auto beside =
+      find_write_beside(replay_, *image_, slot, object, before, owner, remaining(), report_.stats);
   if (!beside.ok() || !*beside) return;
   const WriterHit& writer = **beside;
   const Slot word{writer.location.address, static_cast<std::uint32_t>(writer.location.size),
@@ -93,14 +89,15 @@ bool Chain::never_written_in_block(const LastWriter& found, ResolvedSource& reso
   const replay::HeapBlock& block = found.blocks->holding.front();
   const Link link = *link_;
   const replay::HeapSpec* heap = image_->heap();
-  const bool cleared = heap != nullptr && block.allocated.function < heap->functions.size() &&
-                       heap->functions[block.allocated.function].role ==
-                           replay::HeapRole::allocate_array;
+  const bool cleared =
+      heap != nullptr && block.allocated.function < heap->functions.size() &&
+      heap->functions[block.allocated.function].role == replay::HeapRole::allocate_array;
   if (cleared && link.slot.value == 0) {
     // calloc's promise, kept without a store: the pages are new.
     report_.hops.push_back(block_hop(*image_, block, false, link.place.location));
     report_.hops.back().summary += ", cleared; nothing was stored there since";
-    stop(report::StopReason::mapping_created, "calloc cleared the block, and nobody wrote the slot");
+    stop(report::StopReason::mapping_created,
+         "calloc cleared the block, and nobody wrote the slot");
     return true;
   }
   report_.hops.push_back(
@@ -116,10 +113,9 @@ bool Chain::never_written_in_block(const LastWriter& found, ResolvedSource& reso
   return true;
 }
 
-Result<std::optional<replay::HeapBlock>> Chain::block_of_old_pointer(const ResolvedSource& pointer,
-                                                                     std::uint64_t value,
-                                                                     const Moment& moment,
-                                                                     const replay::HeapBlocks& now) {
+Result<std::optional<replay::HeapBlock>> Chain::block_of_old_pointer(
+    const ResolvedSource& pointer, std::uint64_t value, const Moment& moment,
+    const replay::HeapBlocks& now) {
   const std::optional<replay::HeapBlock> nothing;
   const replay::HeapBlock* there = living_block(now);
   if (there == nullptr) return nothing;
@@ -127,8 +123,8 @@ Result<std::optional<replay::HeapBlock>> Chain::block_of_old_pointer(const Resol
     return made->allocated.ordinal < there->allocated.ordinal ? std::optional(*made) : nothing;
   }
   const ValueSource& source = pointer.source;
-  const bool from_memory = source.kind == ValueSource::Kind::memory ||
-                           source.kind == ValueSource::Kind::arithmetic;
+  const bool from_memory =
+      source.kind == ValueSource::Kind::memory || source.kind == ValueSource::Kind::arithmetic;
   if (!from_memory || !source.address || source.size != 8) return nothing;
   auto stored = find_last_writer(replay_, *image_, Slot{*source.address, 8, value}, moment.mark,
                                  std::nullopt, true, remaining(), report_.stats);
@@ -143,18 +139,18 @@ Result<std::optional<replay::HeapBlock>> Chain::block_of_old_pointer(const Resol
   return nothing;
 }
 
-/// The slot is in a living block, and the pointer that was used to read it is older than that block: it was
-/// made for one that has been freed since.
+/// The slot is in a living block, and the pointer that was used to read it is older than that
+/// block: it was made for one that has been freed since.
 bool Chain::read_through_old_pointer(const LastWriter& found, const ResolvedSource& resolved) {
   const Link& link = *link_;
-  if (!link.reader || !link.reader->pointer || link.reader->in_allocator || !found.blocks || !recycled(*found.blocks) ||
-      living_block(*found.blocks) == nullptr || !first_link_) {
+  if (!link.reader || !link.reader->pointer || link.reader->in_allocator || !found.blocks ||
+      found.blocks->holding.size() < 2 || living_block(*found.blocks) == nullptr || !first_link_) {
     return false;
   }
   begin_phase("finding out whom the pointer to the bad value was made for");
-  auto pointer = pointer_of_access(replay_, *image_, link.reader->moment, link.reader->frame,
-                                   link.reader->pc, *link.reader->pointer, false, remaining(),
-                                   report_.stats);
+  auto pointer =
+      pointer_of_access(replay_, *image_, link.reader->moment, link.reader->frame, link.reader->pc,
+                        *link.reader->pointer, false, remaining(), report_.stats);
   if (!pointer.ok() || !*pointer) return false;
   auto old = block_of_old_pointer((*pointer)->source, (*pointer)->value, link.reader->moment,
                                   *found.blocks);
@@ -165,102 +161,8 @@ bool Chain::read_through_old_pointer(const LastWriter& found, const ResolvedSour
   report_.hops.push_back(block_hop(*image_, **old, true, link.place.location));
   follow_pointer((*pointer)->source, link.reader->moment, (*pointer)->value, 0);
   stop(report::StopReason::origin_found,
-       "the slot was read through a pointer to a block that had been freed; its memory had a new owner");
-  return true;
-}
-
-/// The store was meant for another object, or went through a pointer to a block that was freed before.
-bool Chain::written_through_bad_pointer(const LastWriter& found, const ResolvedSource& resolved) {
-  if (!found.writer || !found.writer->writer || found.writer->hit.kernel ||
-      in_allocator(*image_, found.writer->moment.frames)) {
-    return false;
-  }
-  const WriterHit& writer = *found.writer;
-  const Slot slot = link_->slot;
-  const auto goes_out_of = [&](const std::optional<ObjectBounds>& object, std::uint64_t pointer) {
-    return object && object->range.contains(Address{pointer}) && !object->range.contains(slot.address);
-  };
-  std::optional<ObjectBounds> intended;
-  std::optional<replay::HeapBlock> old;
-  const bool reused = writer.blocks && recycled(*writer.blocks);
-  const bool fits = writer.pointer_object && writer.slot_object &&
-                    writer.pointer_object->range == writer.slot_object->range;
-  // A pointer to the start of its object has not been moved along it.
-  const bool at_start = fits && writer.pointer == writer.pointer_object->range.start.value;
-  if (writer.array) {
-    intended = writer.array;
-  } else if (writer.pointer_direct && writer.pointer && goes_out_of(writer.pointer_object, *writer.pointer)) {
-    intended = writer.pointer_object;
-  } else if (writer.pointer && writer.pointer_direct && fits && (at_start || !writer.pointer_register)) {
-    if (reused && writer.pointer_source.kind == ValueSource::Kind::memory) {
-      auto made = block_of_old_pointer({writer.pointer_source, writer.pointer_place, {}},
-                                       *writer.pointer, writer.moment, *writer.blocks);
-      if (made.ok()) old = *std::move(made);
-    }
-  } else if (pointers_checked_ < kMaxPointersChecked && writer.pointer_register) {
-    ++pointers_checked_;
-    begin_phase("finding out which object the store was meant for");
-    auto pointer = pointer_of_access(replay_, *image_, writer.moment, writer.frame,
-                                     writer.writer->instruction.address, *writer.pointer_register, true,
-                                     remaining(), report_.stats);
-    if (!pointer.ok() || !*pointer) return false;
-    const std::uint64_t value = (*pointer)->value;
-    auto meant = object_meant(replay_, *image_, writer.moment, Address{value}, slot.address, remaining(),
-                              report_.stats);
-    if (!meant.ok()) return false;
-    const bool moved = writer.pointer && value != *writer.pointer;
-    if (goes_out_of(meant->object, value)) {
-      intended = std::move(meant->object);
-    } else if (moved && meant->array) {
-      intended = std::move(meant->array);
-    } else if (reused) {
-      auto made = block_of_old_pointer((*pointer)->source, value, writer.moment, *writer.blocks);
-      if (made.ok()) old = *std::move(made);
-    }
-  }
-  if (!intended && !old) return through_overwritten_pointer(found, resolved);
-  add_writer(writer, resolved);
-  if (intended && intended->block && intended->block->released) {
-    // The pointer's own block had been freed: that it missed what is there now is chance.
-    old = intended->block;
-  }
-  if (old) {
-    report_.hops.push_back(block_hop(*image_, *old, true, writer.location));
-    stop(report::StopReason::origin_found,
-         "the store went through a pointer to a block that had been freed");
-  } else {
-    report_.hops.push_back(intended_object_hop(*image_, *intended, slot));
-    stop(report::StopReason::origin_found, "the store was meant for another object");
-  }
-  return true;
-}
-
-/// The pointer that the store went through had itself been overwritten by a store meant for another object.
-bool Chain::through_overwritten_pointer(const LastWriter& found, const ResolvedSource& resolved) {
-  const WriterHit& writer = *found.writer;
-  const ValueSource& pointer = writer.pointer_source;
-  // A local pointer is the writer's own affair.
-  if (!first_link_ || !writer.pointer || pointer.kind != ValueSource::Kind::memory || !pointer.address ||
-      pointer.size != 8 || writer.moment.frame_of(*pointer.address)) {
-    return false;
-  }
-  begin_phase("finding out who made the pointer that the store went through");
-  const Slot slot{*pointer.address, 8, *writer.pointer};
-  auto made = find_last_writer(replay_, *image_, slot, writer.moment.mark, std::nullopt, true, remaining(),
-                               report_.stats);
-  if (!made.ok() || !made->writer || made->writer->hit.kernel) return false;
-  const WriterHit& first = *made->writer;
-  if (!first.pointer_direct || !first.pointer || !first.pointer_object ||
-      !first.pointer_object->range.contains(Address{*first.pointer}) ||
-      first.pointer_object->range.contains(slot.address)) {
-    return false;
-  }
-  add_writer(writer, resolved);
-  report_.hops.push_back(
-      writer_hop(*image_, first, slot, first.source, first.source_place, style_));
-  report_.hops.push_back(intended_object_hop(*image_, *first.pointer_object, slot));
-  stop(report::StopReason::origin_found,
-       "the store went through a pointer that a store meant for another object had overwritten");
+       "the slot was read through a pointer to a block that had been freed; its memory had a new "
+       "owner");
   return true;
 }
 

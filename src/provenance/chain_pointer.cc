@@ -1,4 +1,6 @@
 // How the code that used a slot came by the pointer that led there: a side branch of the crash.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -15,7 +17,7 @@ namespace {
 constexpr int kMaxKept = 10;
 
 bool leads_on(const ValueSource& source) {
-  return source.address && source.size == 8 &&
+  return source.address && source.size > 0 && source.size <= 8 &&
          (source.kind == ValueSource::Kind::memory ||
           (source.kind == ValueSource::Kind::arithmetic && source.value));
 }
@@ -41,7 +43,8 @@ std::optional<report::Location> Chain::object_taken(const ResolvedSource& made, 
   if (!made.frames.empty()) {
     then.frames = made.frames;
   } else if (made.source.frame < then.frames.size()) {
-    then.frames.erase(then.frames.begin(), then.frames.begin() + static_cast<std::ptrdiff_t>(made.source.frame));
+    then.frames.erase(then.frames.begin(),
+                      then.frames.begin() + static_cast<std::ptrdiff_t>(made.source.frame));
     then.frames.front().code = image_->symbols().locate(made.source.pc);
     then.frames.front().frame.pc = made.source.pc;
     then.frames.front().frame.pc_kind = binary::PcKind::exact;
@@ -64,13 +67,15 @@ void Chain::check_pointer_into_frame() {
   if (!first_reader_ || !first_reader_->pointer || report_.hops.empty()) return;
   const auto& location = report_.hops.front().location;
   if (!location || location->region != report::RegionKind::stack || !location->owner ||
-      location->owner->variable.empty() || first_reader_->frame >= first_reader_->moment.frames.size()) {
+      location->owner->variable.empty() ||
+      first_reader_->frame >= first_reader_->moment.frames.size()) {
     return;
   }
   // The frame pointer is no pointer of the program's.
   const WalkFrame& frame = first_reader_->moment.frames[first_reader_->frame];
   const auto base = frame.frame.registers.values[*first_reader_->pointer];
-  if (first_reader_->pointer == Gpr::rbp && frame.frame.cfa && base + 16 == frame.frame.cfa->value) return;
+  if (first_reader_->pointer == Gpr::rbp && frame.frame.cfa && base + 16 == frame.frame.cfa->value)
+    return;
   add_way_of_pointer(*first_reader_);
 }
 
@@ -89,6 +94,12 @@ void Chain::explain_dead_frame(const Link::Reader& reader, Address slot) {
 void Chain::follow_pointer(ResolvedSource source, Moment moment, std::uint64_t value,
                            std::uint32_t parent) {
   way_of_pointer_ = true;
+  if (source.source.address && source.source.size != 8) return;  // no pointer
+  follow_copies(std::move(source), std::move(moment), value, parent, "the pointer");
+}
+
+void Chain::follow_copies(ResolvedSource source, Moment moment, std::uint64_t value,
+                          std::uint32_t parent, std::string_view what) {
   const auto add = [&](report::Hop hop) {
     hop.main_line = false;
     hop.parent = parent;
@@ -101,7 +112,8 @@ void Chain::follow_pointer(ResolvedSource source, Moment moment, std::uint64_t v
   add_leaving(source);
   for (int kept = 0; kept < kMaxKept && leads_on(source.source); ++kept) {
     if (source.source.kind == ValueSource::Kind::arithmetic) value = *source.source.value;
-    const Slot slot{*source.source.address, 8, value};
+    const Slot slot{*source.source.address, source.source.size,
+                    low_bytes(value, source.source.offset, source.source.size)};
     std::optional<Activation> owner;
     if (source.place) owner = source.place->activation;
     auto found = find_last_writer(replay_, *image_, slot, moment.mark, owner, false, remaining(),
@@ -122,16 +134,18 @@ void Chain::follow_pointer(ResolvedSource source, Moment moment, std::uint64_t v
     auto better = resolve(writer.moment, question, next.source, next.place, slot.value);
     if (better.ok()) next = *std::move(better);
     add(writer_hop(*image_, writer, slot, next.source, next.place, style_));
-    report_.hops.back().summary += "; the pointer was kept there";
+    report_.hops.back().summary += fmt::format("; {} was kept there", what);
     if (in_allocator(*image_, next.frames)) return;
     add_leaving(next);
     moment = writer.moment;
+    value = slot.value;
     source = std::move(next);
   }
   if (report_.hops.empty() || !was_made(source.source)) return;
   report::Hop hop = origin_hop(*image_, source.source, source.frames, value, report_.hops[parent]);
-  if (source.source.kind == ValueSource::Kind::address) hop.location = object_taken(source, moment, value);
-  hop.summary += ": the pointer that was used";
+  if (source.source.kind == ValueSource::Kind::address)
+    hop.location = object_taken(source, moment, value);
+  hop.summary += fmt::format(": {} that was used", what);
   add(std::move(hop));
 }
 

@@ -1,5 +1,3 @@
-#include "provenance/chain.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,6 +5,7 @@
 #include <utility>
 
 #include "base/syscall_names.h"
+#include "provenance/chain.h"
 #include "provenance/heap.h"
 #include "provenance/naming.h"
 
@@ -19,8 +18,8 @@ Result<ResolvedSource> Chain::resolve(const Moment& moment, const ValueQuestion&
                                       std::uint64_t value) {
   ResolvedSource resolved{source, place};
   if (source.kind == ValueSource::Kind::load) {
-    CULPRIT_ASSIGN(resolved, resolve_load(replay_, *image_, moment, source, remaining(),
-                                          report_.stats));
+    CULPRIT_ASSIGN(resolved,
+                   resolve_load(replay_, *image_, moment, source, remaining(), report_.stats));
   }
   const ValueSource::Kind kind = resolved.source.kind;
   if (kind == ValueSource::Kind::load || kind == ValueSource::Kind::register_ ||
@@ -34,14 +33,15 @@ Result<ResolvedSource> Chain::resolve(const Moment& moment, const ValueQuestion&
   return resolved;
 }
 
-/// The origin of a stale value is worth one more look: compilers spill, so the store's own source is
-/// often a nameless slot of the same frame. Follow at most two of those.
+/// The origin of a stale value is worth one more look: compilers spill, so the store's own source
+/// is often a nameless slot of the same frame. Follow at most two of those.
 void Chain::resolve_origin(WriterHit& writer, ResolvedSource& resolved, const Slot& slot) {
   for (int spills = 0; spills < 2; ++spills) {
     if (resolved.source.kind != ValueSource::Kind::memory || !resolved.place) return;
     const auto& owner = resolved.place->location.owner;
     const auto frame = writer.moment.frame_of(*resolved.source.address);
-    if (!frame || *frame != writer.frame || (owner && !owner->variable.empty() && spills > 0)) return;
+    if (!frame || *frame != writer.frame || (owner && !owner->variable.empty() && spills > 0))
+      return;
     const Slot spill{*resolved.source.address, std::min<std::uint32_t>(resolved.source.size, 8),
                      low_bytes(slot.value, resolved.source.offset, resolved.source.size)};
     auto found = find_last_writer(replay_, *image_, spill, writer.moment.mark, std::nullopt, false,
@@ -68,12 +68,12 @@ void Chain::born(const ResolvedSource& resolved, const binary::CodeLocation& wri
   report_.hops.push_back(origin_hop(*image_, source, resolved.frames, value, report_.hops.back()));
 }
 
-/// No write of the value was seen: what was there before the first instruction, or before the mapping?
+/// No write of the value was seen: what was there before the first instruction, or before the
+/// mapping?
 void Chain::no_writer(const LastWriter& found) {
   const Link& link = *link_;
   if (found.older_than_owner && *found.older_than_owner && found.writes == 0) {
-    report_.hops.push_back(
-        stale_hop(*image_, link.slot, link.place, found, report_.hops.back()));
+    report_.hops.push_back(stale_hop(*image_, link.slot, link.place, found, report_.hops.back()));
     add_write_beside(link.place.location, link.place.activation, link.slot, link.before);
     return stop(report::StopReason::origin_found, "the frame's bytes were never written at all");
   }
@@ -132,7 +132,8 @@ void Chain::narrow_to_written(WriterHit& writer) {
 
 namespace {
 
-/// The largest naturally aligned 1, 2, 4 or 8 bytes at the range's end: what one debug register can watch.
+/// The largest naturally aligned 1, 2, 4 or 8 bytes at the range's end: what one debug register can
+/// watch.
 ByteRange aligned_part(const ByteRange& range) {
   for (const std::uint64_t size : std::initializer_list<std::uint64_t>{8, 4, 2, 1}) {
     const std::uint64_t start = (range.end().value - size) & ~(size - 1);
@@ -154,8 +155,8 @@ std::optional<report::Hop> Chain::explain_rest(const Slot& whole, const ByteRang
   const auto size = static_cast<std::uint32_t>(rest.size);
   const Slot other{rest.start, size, low_bytes(whole.value, offset, size)};
   begin_phase("finding who wrote the other bytes");
-  auto found = find_last_writer(replay_, *image_, other, link_->before, std::nullopt, false, remaining(),
-                                report_.stats);
+  auto found = find_last_writer(replay_, *image_, other, link_->before, std::nullopt, false,
+                                remaining(), report_.stats);
   if (!found.ok() || !found->writer) return std::nullopt;
   const WriterHit& first = *found->writer;
   const bool same = first.writer && writer.writer &&
@@ -184,7 +185,8 @@ void Chain::end_at_kernel(const WriterHit& writer, const ResolvedSource& resolve
   const report::RegionKind region = link.place.location.region;
   const std::string name = name_of(link.place.location);
   const bool at_exec = syscall_name(kernel.syscall) == "execve";
-  if (kernel.remapped && (region == report::RegionKind::global || region == report::RegionKind::code)) {
+  if (kernel.remapped &&
+      (region == report::RegionKind::global || region == report::RegionKind::code)) {
     hop.kind = report::HopKind::initial_image;
     hop.summary = fmt::format("{} has held {} since the program's file was mapped", name,
                               to_hex(link.slot.value));
@@ -197,8 +199,9 @@ void Chain::end_at_kernel(const WriterHit& writer, const ResolvedSource& resolve
     hop.source.emplace();
     hop.source->kind = report::SourceKind::argument;
     hop.source->description = "the program's arguments or environment";
-    hop.summary = fmt::format("{} has held {} since the program was started: an argument or the environment",
-                              name, to_hex(link.slot.value));
+    hop.summary =
+        fmt::format("{} has held {} since the program was started: an argument or the environment",
+                    name, to_hex(link.slot.value));
     report_.hops.push_back(std::move(hop));
     return stop(report::StopReason::initial_image, "the program was started with it");
   }
@@ -224,13 +227,14 @@ bool Chain::step() {
   if (!link_->place.no_debug_info.empty()) image_->warn(link_->place.no_debug_info);
   begin_phase(fmt::format("finding the last writer of {}", name_of(link_->place.location)));
   const auto search = [&] {
-    return find_last_writer(replay_, *image_, link_->slot, link_->before, link_->place.activation, true,
-                            remaining(), report_.stats);
+    return find_last_writer(replay_, *image_, link_->slot, link_->before, link_->place.activation,
+                            true, remaining(), report_.stats);
   };
   auto found = search();
   if (!found.ok() && found.error().code == ErrorCode::replay_failed && image_->heap() != nullptr) {
     // A program that looks at its own code sees the breakpoints on the allocator.
-    image_->give_up_heap("the replay failed with the allocator's calls followed: heap blocks were not");
+    image_->give_up_heap(
+        "the replay failed with the allocator's calls followed: heap blocks were not");
     found = search();
   }
   if (!found.ok()) {
@@ -253,7 +257,8 @@ bool Chain::step() {
   ResolvedSource resolved{writer.source, writer.source_place};
   const bool stale = found->older_than_owner.value_or(false);
 
-  // A slot of no living frame of the reader, written as a part of a frame: that one has ended since.
+  // A slot of no living frame of the reader, written as a part of a frame: that one has ended
+  // since.
   const report::RegionKind read_region = link.place.location.region;
   const bool outlived =
       !writer.hit.kernel && writer.location.region == report::RegionKind::stack &&
@@ -272,8 +277,9 @@ bool Chain::step() {
     return false;
   }
 
-  // The compiler knows every variable of the owner's frame, and none of them is at the slot: whoever read
-  // it came through a pointer into a frame that has ended, whose place another one has taken.
+  // The compiler knows every variable of the owner's frame, and none of them is at the slot:
+  // whoever read it came through a pointer into a frame that has ended, whose place another one has
+  // taken.
   const auto& owner = link.place.location.owner;
   const bool dangling = stale && link.place.no_debug_info.empty() && owner && link.reader &&
                         link.reader->pointer && owner->variable.empty() && !writer.hit.kernel;
@@ -293,8 +299,7 @@ bool Chain::step() {
     return false;
   }
   if (stale) {
-    report_.hops.push_back(
-        stale_hop(*image_, link.slot, link.place, *found, report_.hops.back()));
+    report_.hops.push_back(stale_hop(*image_, link.slot, link.place, *found, report_.hops.back()));
     add_write_beside(link.place.location, link.place.activation, link.slot, link.before);
     if (!writer.hit.kernel) {
       begin_phase("finding where the stale value came from");
@@ -317,9 +322,9 @@ bool Chain::step() {
       const std::int64_t delta = link.slot.address - writer.writer->written->start;
       if (delta >= 0) stored.offset = static_cast<std::uint32_t>(delta);
     }
-    auto better = resolve(writer.moment,
-                          {writer.frame, writer.writer->instruction.address, true, stored},
-                          writer.source, writer.source_place, link.slot.value);
+    auto better =
+        resolve(writer.moment, {writer.frame, writer.writer->instruction.address, true, stored},
+                writer.source, writer.source_place, link.slot.value);
     if (!better.ok()) {
       add_writer(writer, resolved);
       stop(better.error());
@@ -338,8 +343,8 @@ bool Chain::step() {
   return go_on(resolved, writer.moment, writer.code, link.slot.value);
 }
 
-/// How the allocator comes by a block is its own affair: the chain ends where it handed the block out. A null
-/// is no block: why there was none is told by what it was asked for.
+/// How the allocator comes by a block is its own affair: the chain ends where it handed the block
+/// out. A null is no block: why there was none is told by what it was asked for.
 bool Chain::came_from_allocator(const ResolvedSource& resolved, const Moment& user) {
   if (link_->slot.value == 0 || link_->slot.size < 8 || !in_allocator(*image_, resolved.frames) ||
       in_allocator(*image_, user.frames)) {
@@ -359,7 +364,8 @@ bool Chain::go_on(const ResolvedSource& resolved, const Moment& moment,
     next.slot = Slot{*source.address, std::clamp<std::uint32_t>(source.size, 1, 8), slot_value};
     next.place = *resolved.place;
     next.before = moment.mark;
-    const std::vector<WalkFrame>& frames = resolved.frames.empty() ? moment.frames : resolved.frames;
+    const std::vector<WalkFrame>& frames =
+        resolved.frames.empty() ? moment.frames : resolved.frames;
     next.reader = Link::Reader{moment, source.frame, source.pc, {}, in_allocator(*image_, frames)};
     const auto load = x86::decode_at(ModuleCode(image_->modules()), source.pc);
     if (load.ok() && !load->memory.empty() && load->memory.front().base != Gpr::rsp &&
@@ -371,7 +377,8 @@ bool Chain::go_on(const ResolvedSource& resolved, const Moment& moment,
   };
   switch (source.kind) {
     case ValueSource::Kind::memory:
-      if (source.address && resolved.place) return link(low_bytes(value, source.offset, source.size));
+      if (source.address && resolved.place)
+        return link(low_bytes(value, source.offset, source.size));
       break;
     case ValueSource::Kind::arithmetic:
       bytes_.reset();  // of a value that was computed from others
@@ -394,7 +401,8 @@ bool Chain::go_on(const ResolvedSource& resolved, const Moment& moment,
       return false;
     case ValueSource::Kind::load:
     case ValueSource::Kind::register_:
-    case ValueSource::Kind::unknown: break;
+    case ValueSource::Kind::unknown:
+      break;
   }
   stop(report::StopReason::decoder_unknown,
        source.note.empty() ? "the value's way into the writer could not be followed" : source.note);

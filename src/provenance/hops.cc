@@ -22,12 +22,6 @@ report::Confidence from(Certainty certainty) {
   return certainty == Certainty::proved ? report::Confidence::proved : report::Confidence::likely;
 }
 
-/// Not a header of the language's library, nor a file of a distribution's build of it.
-bool is_program_code(std::string_view file) {
-  return !file.empty() && !file.starts_with("/usr/include/") && !file.starts_with("/usr/lib/") &&
-         !file.starts_with("./") && !file.starts_with("/rustc/");
-}
-
 std::string kernel_name(const replay::Hit::Kernel& kernel) {
   const std::string_view name = syscall_name(kernel.syscall);
   return name.empty() ? fmt::format("system call {}", kernel.syscall) : std::string(name);

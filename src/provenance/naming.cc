@@ -284,16 +284,18 @@ report::Location describe_location(const ProcessImage& image, const Moment& mome
     if (out.region != report::RegionKind::global) out.region = report::RegionKind::tls;
     return out;
   }
-  // Memory without a name of its own: perhaps a pointer variable of a near frame leads to it.
+  // Memory without a name of its own: perhaps a pointer variable of a near frame leads to it. One to a whole
+  // object says more than one to a number in it.
   constexpr std::size_t kNearFrames = 4;
   for (std::size_t i = 0; i < moment.frames.size() && i < kNearFrames; ++i) {
-    if (const auto d =
-            image.variables().describe_pointee(view_of(moment, i, memory), address)) {
-      out.owner = owner_of(*d);
-      out.owner->variable = "*" + d->variable;
-      out.owner->function = d->function;
-      return out;
-    }
+    const auto d = image.variables().describe_pointee(view_of(moment, i, memory), address);
+    if (!d) continue;
+    report::Owner owner = owner_of(*d);
+    if (out.owner && owner.member.empty()) continue;
+    owner.variable = "*" + d->variable;
+    owner.function = d->function;
+    out.owner = std::move(owner);
+    if (!out.owner->member.empty()) break;
   }
   return out;
 }
@@ -324,6 +326,11 @@ std::string name_of(const report::Location& location) {
   }
   if (!location.description.empty()) return location.description;
   return to_hex(location.address);
+}
+
+bool is_program_code(std::string_view file) {
+  return !file.empty() && !file.starts_with("/usr/include/") && !file.starts_with("/usr/lib/") &&
+         !file.starts_with("./") && !file.starts_with("/rustc/");
 }
 
 }  // namespace culprit::provenance

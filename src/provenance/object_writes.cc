@@ -1,6 +1,7 @@
 #include "provenance/object_writes.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -42,6 +43,29 @@ class BesideObserver : public replay::PassObserver {
  private:
   const std::optional<Activation>& owner_;
   Address slot_;
+};
+
+/// Looks at the stores of one instruction into three elements: the last one of an object, the one
+/// behind it, and the one behind that.
+class RunObserver : public replay::PassObserver {
+ public:
+  using Filter = std::function<bool(const replay::Hit&)>;
+  explicit RunObserver(Filter same_code) : same_code_(std::move(same_code)) {}
+
+  replay::Next on_hit(const replay::Hit& hit, const replay::LiveState*) override {
+    if (!same_code_(hit)) return replay::Next::go_on;
+    if (hit.probe == 0) previous_ = hit.value_after;
+    if (hit.probe == 1) before_end = std::exchange(previous_, std::nullopt);
+    if (hit.probe == 2) further = true;
+    return replay::Next::go_on;
+  }
+
+  std::optional<std::uint64_t> before_end;  ///< what was stored into the last element just before
+  bool further = false;
+
+ private:
+  Filter same_code_;
+  std::optional<std::uint64_t> previous_;
 };
 
 /// The newest write of one of `words` in the object's life. Two passes, one if there is none.
@@ -137,6 +161,42 @@ Result<std::optional<WriterHit>> find_write_beside(
     if (found) return found;
   }
   return std::optional<WriterHit>{};
+}
+
+Result<std::optional<WriterHit>> find_step_before_end(
+    replay::Replay& replay, const ProcessImage& image, const WriterHit& writer,
+    const ByteRange& object, std::chrono::milliseconds deadline, report::Stats& stats) {
+  const std::optional<WriterHit> nothing;
+  if (!writer.writer || !writer.writer->written) return nothing;
+  const ByteRange stored = *writer.writer->written;
+  if (stored.start != object.end() || stored.size > kWord || stored.size > object.size)
+    return nothing;
+  const auto size = static_cast<std::uint32_t>(stored.size);
+  Slot last{Address{object.end().value - size}, size, 0};
+  replay::PassSpec spec;
+  for (const Address element : {last.address, stored.start, stored.end()}) {
+    replay::Probe probe;
+    probe.kind = replay::ProbeKind::write;
+    probe.address = element;
+    probe.size = static_cast<std::uint8_t>(size);
+    probe.thread = writer.moment.position.thread;
+    probe.process = image.process();
+    spec.probes.push_back(probe);
+  }
+  // Further elements are written after this one: the whole trace is looked at.
+  spec.deadline = deadline;
+  const auto same_code = [&](const replay::Hit& hit) {
+    return !hit.kernel && hit.registers.rip == writer.moment.registers.rip &&
+           hit.registers.sp() == writer.moment.registers.sp();
+  };
+  RunObserver run(same_code);
+  CULPRIT_ASSIGN(const replay::PassResult pass, replay.run(spec, run));
+  count(stats, pass);
+  if (!run.before_end || run.further) return nothing;
+  last.value = *run.before_end;
+  CULPRIT_ASSIGN(LastWriter found, find_last_writer(replay, image, last, writer.moment.mark,
+                                                    std::nullopt, false, deadline, stats));
+  return std::move(found.writer);
 }
 
 }  // namespace culprit::provenance

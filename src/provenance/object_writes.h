@@ -27,4 +27,12 @@ namespace culprit::provenance {
     const replay::Mark& before, const std::optional<Activation>& owner,
     std::chrono::milliseconds deadline, report::Stats& stats);
 
+/// If the store `writer`, just behind the end of `object`, was the last step of a run over it: the
+/// step before it, which stored the object's last element. The same instruction in the same
+/// activation made both, and it stored nothing further behind. Three passes, fewer if there is no
+/// such step.
+[[nodiscard]] Result<std::optional<WriterHit>> find_step_before_end(
+    replay::Replay& replay, const ProcessImage& image, const WriterHit& writer,
+    const ByteRange& object, std::chrono::milliseconds deadline, report::Stats& stats);
+
 }  // namespace culprit::provenance

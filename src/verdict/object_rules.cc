@@ -235,7 +235,8 @@ bool uninitialised_heap(Report& report) {
   v.confidence = stale->confidence;
   v.cause = site_of_writer(stale->writer);
   // Of a block, only a constructor promises to set all of it.
-  if (const Hop* beside = written_beside(report, *stale); beside != nullptr && in_constructor(*beside)) {
+  if (const Hop* beside = written_beside(report, *stale);
+      beside != nullptr && in_constructor(*beside)) {
     say_partly(report, *stale);
   }
   return true;
@@ -351,9 +352,31 @@ bool released_before(Report& report) {
 
 namespace {
 
-/// The first element behind an object, and not further: a bound that is one too large.
-bool just_behind(const ByteRange& object, const ByteRange& stored) {
-  return stored.start == object.end();
+/// The step before `store`, if that was the last one of a run over an object.
+const Hop* step_before_end(const Report& report, const Hop& store, const ByteRange& object) {
+  for (const Hop& hop : report.hops) {
+    if (!hop.main_line && hop.kind == HopKind::store && hop.parent == store.index && hop.location &&
+        hop.location->address.value + hop.location->size == object.end().value) {
+      return &hop;
+    }
+  }
+  return nullptr;
+}
+
+/// True if `store` overwrote a pointer that the store before it in the chain (later in time) went through.
+bool overwrote_pointer_of(const Report& report, const Hop& store) {
+  const Hop* user = before(report, store);
+  return user != nullptr && user->kind == HopKind::store && user->location && store.value_after &&
+         user->value_after != store.value_after &&
+         user->location->address.value >= *store.value_after &&
+         user->location->address.value - *store.value_after < 4096;
+}
+
+/// "mov qword ptr [rdi+rsi*8], rdx": through a pointer and an index.
+bool indexed(const Hop& store) {
+  const std::string& text = store.writer.instruction;
+  const auto open = text.find('[');
+  return open != std::string::npos && text.find('*', open) != std::string::npos;
 }
 
 }  // namespace
@@ -371,12 +394,14 @@ bool out_of_bounds(Report& report) {
   const ByteRange stored{store->location->address, store->location->size};
   if (range.contains(stored.start)) return false;
   const bool below = stored.start < range.start;
+  const Hop* step = step_before_end(report, *store, range);
+  const bool element = owner.member.find('[') != std::string::npos;
   Verdict& v = report.verdict;
   switch (object->location->region) {
     case report::RegionKind::heap:
-      v.bug_class = below                        ? BugClass::heap_underflow
-                    : just_behind(range, stored) ? BugClass::off_by_one
-                                                 : BugClass::heap_overflow;
+      v.bug_class = below             ? BugClass::heap_underflow
+                    : step != nullptr ? BugClass::off_by_one
+                                      : BugClass::heap_overflow;
       break;
     case report::RegionKind::stack:
     case report::RegionKind::runtime_stack:
@@ -397,7 +422,24 @@ bool out_of_bounds(Report& report) {
       std::max<std::int64_t>(0, below ? range.start - stored.end() : stored.start - range.end()),
       below ? "below the start of" : "behind the end of");
   v.evidence = {store->index, object->index};
-  v.confidence = std::max(weakest(report, {store->index}), Confidence::proved);
+  if (step != nullptr) {
+    v.explanation += " It was the last step of a run over it, one too many.";
+    v.evidence.push_back(step->index);
+  } else if (element && !below && v.bug_class == BugClass::heap_overflow && indexed(*store)) {
+    v.bug_class = BugClass::index_out_of_range;
+  }
+  if (overwrote_pointer_of(report, *store)) {
+    v.bug_class = BugClass::wild_write;
+    v.explanation +=
+        fmt::format(" What it overwrote was a pointer, and {} stored through it after that.",
+                    writer_name(before(report, *store)->writer));
+    v.evidence.insert(v.evidence.begin(), before(report, *store)->index);
+  }
+  v.confidence = weakest(report, v.evidence);
+  // That the store went out of its object is seen; that a bound is one too large is a reading of it.
+  if (v.bug_class == BugClass::off_by_one || v.bug_class == BugClass::wild_write) {
+    v.confidence = std::max(v.confidence, Confidence::likely);
+  }
   v.cause = site_of_writer(store->writer);
   return true;
 }
