@@ -131,9 +131,8 @@ class Chain {
   void add_way_of_index(const WriterHit& writer, std::uint32_t store);
   bool through_overwritten_pointer(const LastWriter& found, const ResolvedSource& resolved);
   /// The block that a pointer was made for, if it is another one than the block that is there now.
-  Result<std::optional<replay::HeapBlock>> block_of_old_pointer(const ResolvedSource& pointer,
-                                                                std::uint64_t value,
-                                                                const Moment& moment,
+  Result<std::optional<replay::HeapBlock>> block_of_old_pointer(ResolvedSource pointer,
+                                                                std::uint64_t value, Moment moment,
                                                                 const replay::HeapBlocks& now);
   void born(const ResolvedSource& resolved, const binary::CodeLocation& writer, std::uint64_t value);
   void stop(report::StopReason reason, std::string detail = {});

@@ -11,6 +11,9 @@
 namespace culprit::provenance {
 namespace {
 
+/// Copies of a pointer that are looked at, to find one that was made while its block lived.
+constexpr int kMaxCopies = 6;
+
 /// The call of the allocator that a value came out of, among the newest blocks.
 const replay::HeapBlock* block_from_call(const ResolvedSource& source,
                                          const replay::HeapBlocks& blocks,
@@ -114,27 +117,40 @@ bool Chain::never_written_in_block(const LastWriter& found, ResolvedSource& reso
 }
 
 Result<std::optional<replay::HeapBlock>> Chain::block_of_old_pointer(
-    const ResolvedSource& pointer, std::uint64_t value, const Moment& moment,
-    const replay::HeapBlocks& now) {
+    ResolvedSource pointer, std::uint64_t value, Moment moment, const replay::HeapBlocks& now) {
   const std::optional<replay::HeapBlock> nothing;
   const replay::HeapBlock* there = living_block(now);
   if (there == nullptr) return nothing;
-  if (const replay::HeapBlock* made = block_from_call(pointer, now, *image_)) {
-    return made->allocated.ordinal < there->allocated.ordinal ? std::optional(*made) : nothing;
-  }
-  const ValueSource& source = pointer.source;
-  const bool from_memory =
-      source.kind == ValueSource::Kind::memory || source.kind == ValueSource::Kind::arithmetic;
-  if (!from_memory || !source.address || source.size != 8) return nothing;
-  auto stored = find_last_writer(replay_, *image_, Slot{*source.address, 8, value}, moment.mark,
-                                 std::nullopt, true, remaining(), report_.stats);
-  if (!stored.ok()) return stored.error();
-  if (!stored->writer || !stored->writer->value_blocks) return nothing;
-  const replay::HeapBlock* then = living_block(*stored->writer->value_blocks);
-  if (then == nullptr || then->allocated.ordinal >= there->allocated.ordinal) return nothing;
-  // The list of now knows of its release.
-  for (const replay::HeapBlock& block : now.holding) {
-    if (block.allocated.ordinal == then->allocated.ordinal) return std::optional(block);
+  // A copy that was made after the new block was handed out tells nothing: an earlier copy may.
+  for (int copy = 0; copy < kMaxCopies; ++copy) {
+    if (const replay::HeapBlock* made = block_from_call(pointer, now, *image_)) {
+      return made->allocated.ordinal < there->allocated.ordinal ? std::optional(*made) : nothing;
+    }
+    const ValueSource& source = pointer.source;
+    const bool from_memory = source.kind == ValueSource::Kind::memory ||
+                             (source.kind == ValueSource::Kind::arithmetic && source.value);
+    if (!from_memory || !source.address || source.size != 8) return nothing;
+    if (source.kind == ValueSource::Kind::arithmetic) value = *source.value;
+    const Slot slot{*source.address, 8, value};
+    CULPRIT_ASSIGN(LastWriter stored,
+                   find_last_writer(replay_, *image_, slot, moment.mark, std::nullopt, true,
+                                    remaining(), report_.stats));
+    if (!stored.writer || !stored.writer->writer || !stored.writer->value_blocks) return nothing;
+    WriterHit& writer = *stored.writer;
+    const replay::HeapBlock* then = living_block(*writer.value_blocks);
+    if (then == nullptr) return nothing;
+    if (then->allocated.ordinal < there->allocated.ordinal) {
+      // The list of now knows of its release.
+      for (const replay::HeapBlock& block : now.holding) {
+        if (block.allocated.ordinal == then->allocated.ordinal) return std::optional(block);
+      }
+      return nothing;
+    }
+    const ValueQuestion question{writer.frame, writer.writer->instruction.address, true,
+                                 stored_bytes(*writer.writer, slot)};
+    CULPRIT_ASSIGN(pointer,
+                   resolve(writer.moment, question, writer.source, writer.source_place, value));
+    moment = std::move(writer.moment);
   }
   return nothing;
 }

@@ -256,6 +256,14 @@ Result<LastWriter> outcome(const WriterObserver& observer, const replay::PassRes
 
 }  // namespace
 
+StoredBytes stored_bytes(const x86::WriterCandidate& writer, const Slot& slot) {
+  StoredBytes out{writer.operand, 0, slot.size};
+  if (!writer.written) return out;
+  const std::int64_t delta = slot.address - writer.written->start;
+  if (delta > 0) out.offset = static_cast<std::uint32_t>(delta);
+  return out;
+}
+
 std::optional<ObjectBounds> object_at(const ProcessImage& image, const Moment& moment, Address address,
                                       const replay::LiveState& live) {
   const CachedMemory memory(live);

@@ -89,6 +89,9 @@ struct WriterHit {
   std::optional<std::uint64_t> repeats;
 };
 
+/// The part of the store's operand that went into `slot`, as a question about its source asks for it.
+[[nodiscard]] StoredBytes stored_bytes(const x86::WriterCandidate& writer, const Slot& slot);
+
 /// The outcome of a search.
 struct LastWriter {
   std::optional<WriterHit> writer;       ///< none: no write of this value was seen
