@@ -78,6 +78,8 @@ class Chain {
                                                             std::uint64_t value) const;
   /// Adds how the pointer to a dead frame came to be used, and, if a longjmp ended that frame, that one.
   void explain_dead_frame(const Link::Reader& reader, Address slot);
+  /// If a null came out of an allocator: what that had been asked for, as a side branch.
+  void add_asked_size(const ResolvedSource& null, const Moment& user);
   bool came_from_allocator(const ResolvedSource& resolved, const Moment& user);
   /// Goes on at a source, or ends the chain where it was born. False: ended.
   bool go_on(const ResolvedSource& resolved, const Moment& moment, const binary::CodeLocation& code,
@@ -90,6 +92,8 @@ class Chain {
                                           const WriterHit& writer);
   /// Adds the hop of a writer of the link's slot, and the side branch that begins there.
   void add_writer(const WriterHit& writer, const ResolvedSource& resolved);
+  /// If what the crash read was computed as a number: how the pointer came to lead there.
+  void check_pointer_to_number();
   /// If the crash read a living variable through a pointer: how that came to point there.
   void check_pointer_into_frame();
   /// How the reader came by the pointer to the slot: a side branch of the crash. Once in a triage.

@@ -61,7 +61,7 @@ Chain::MeantElsewhere Chain::meant_elsewhere(const WriterHit& writer, Address st
   const bool at_start = fits && writer.pointer == writer.pointer_object->range.start.value;
   const x86::MemOperand* operand = operand_of(writer);
   const bool indexed = operand != nullptr && operand->index.has_value();
-  if (writer.array) {
+  if (writer.array && stores_an_element(writer)) {
     out.intended = writer.array;
     return out;
   }
@@ -111,7 +111,7 @@ Chain::MeantElsewhere Chain::meant_elsewhere(const WriterHit& writer, Address st
   if (!meant.ok()) return out;
   if (goes_out_of(meant->object, value, stored)) {
     out.intended = std::move(meant->object);
-  } else if ((moved || indexed) && meant->array) {
+  } else if ((moved || indexed) && meant->array && stores_an_element(writer)) {
     out.intended = std::move(meant->array);
   } else if (reused) {
     auto made = block_of_old_pointer((*pointer)->source, value, writer.moment, *writer.blocks);

@@ -63,6 +63,15 @@ void Chain::add_way_of_pointer(const Link::Reader& reader) {
   follow_pointer((*pointer)->source, reader.moment, (*pointer)->value, 0);
 }
 
+void Chain::check_pointer_to_number() {
+  if (!first_reader_ || !first_reader_->pointer || report_.hops.empty()) return;
+  const report::StopReason why = report_.verdict.stopped_because;
+  const auto& location = report_.hops.front().location;
+  const bool number = why == report::StopReason::arithmetic || why == report::StopReason::decoder_unknown;
+  if (!number || !location || location->region != report::RegionKind::heap) return;
+  add_way_of_pointer(*first_reader_);
+}
+
 void Chain::check_pointer_into_frame() {
   if (!first_reader_ || !first_reader_->pointer || report_.hops.empty()) return;
   const auto& location = report_.hops.front().location;
@@ -147,6 +156,48 @@ void Chain::follow_copies(ResolvedSource source, Moment moment, std::uint64_t va
     hop.location = object_taken(source, moment, value);
   hop.summary += fmt::format(": {} that was used", what);
   add(std::move(hop));
+}
+
+void Chain::add_asked_size(const ResolvedSource& null, const Moment& user) {
+  const replay::HeapSpec* heap = image_->heap();
+  if (heap == nullptr || report_.hops.empty()) return;
+  // The outermost of the allocator's functions is the one that the program called.
+  std::size_t at = null.frames.size();
+  const replay::HeapFunction* called = nullptr;
+  constexpr std::size_t kDeepest = 8;
+  for (std::size_t i = 0; i + 1 < null.frames.size() && i < kDeepest; ++i) {
+    for (const replay::HeapFunction& f : heap->functions) {
+      if (!null.frames[i].code.entry || f.address != null.frames[i].code.entry) continue;
+      at = i;
+      called = &f;
+    }
+  }
+  if (called == nullptr) return;
+  Gpr argument = Gpr::rdi;
+  if (called->role == replay::HeapRole::resize ||
+      called->role == replay::HeapRole::allocate_aligned ||
+      called->role == replay::HeapRole::allocate_array) {
+    argument = Gpr::rsi;
+  } else if (called->role != replay::HeapRole::allocate) {
+    return;
+  }
+  const WalkFrame& caller = null.frames[at + 1];
+  const std::uint64_t size = caller.frame.registers.values[argument];
+  const auto parent = static_cast<std::uint32_t>(report_.hops.size() - 1);
+  report_.hops.push_back(asked_size_hop(
+      *image_, {null.frames.begin() + static_cast<std::ptrdiff_t>(at), null.frames.end()},
+      called->name, size, report_.hops.back()));
+  report_.hops.back().parent = parent;
+  const auto frame = std::find_if(user.frames.begin(), user.frames.end(), [&](const WalkFrame& f) {
+    return f.frame.cfa == caller.frame.cfa && f.code.entry == caller.code.entry;
+  });
+  if (frame == user.frames.end()) return;
+  begin_phase("finding where the size came from");
+  auto made = resolve_register_at(
+      replay_, *image_, user, static_cast<std::size_t>(frame - user.frames.begin()),
+      caller.frame.pc, argument, false, WindowLimits{}, remaining(), report_.stats);
+  if (!made.ok()) return;
+  follow_copies(*std::move(made), user, size, parent + 1, "the size");
 }
 
 }  // namespace culprit::provenance

@@ -389,6 +389,7 @@ bool Chain::go_on(const ResolvedSource& resolved, const Moment& moment,
     case ValueSource::Kind::immediate:
     case ValueSource::Kind::zero:
       born(resolved, code, value);
+      if (value == 0 && in_allocator(*image_, resolved.frames)) add_asked_size(resolved, moment);
       stop(report::StopReason::constant, source.instruction);
       return false;
     case ValueSource::Kind::address:

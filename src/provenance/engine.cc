@@ -138,6 +138,7 @@ Result<report::Report> Chain::run() {
   if (link_) first_reader_ = link_->reader;
   follow();
   check_pointer_into_frame();
+  check_pointer_to_number();
   explain_unmapped();
   begin_phase({});
   report::number_hops(report_.hops);

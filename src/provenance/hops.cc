@@ -8,6 +8,7 @@
 #include "base/syscall_names.h"
 #include "provenance/heap.h"
 #include "provenance/naming.h"
+#include "report/suspect_words.h"
 
 namespace culprit::provenance {
 namespace {
@@ -280,6 +281,26 @@ report::Hop origin_hop(const ProcessImage& image, const ValueSource& source,
   hop.summary = fmt::format("{} made the value {} ({})", display(hop.writer), to_hex(value),
                             source_words(source, std::nullopt));
   hop.note = "found by slicing back over the executed instructions";
+  return hop;
+}
+
+report::Hop asked_size_hop(const ProcessImage& image, const std::vector<WalkFrame>& frames,
+                           std::string_view function, std::uint64_t size, const report::Hop& user) {
+  report::Hop hop;
+  hop.kind = report::HopKind::register_slice;
+  hop.main_line = false;
+  hop.position = user.position;
+  hop.position.probe.reset();
+  hop.backtrace = report_frames(image, frames);
+  hop.writer = program_code(image, hop.backtrace);
+  hop.value_after = size;
+  hop.source.emplace();
+  hop.source->kind = report::SourceKind::register_;
+  hop.source->value = size;
+  hop.source->description = report::kAskedSize;
+  hop.confidence = report::Confidence::proved;
+  hop.summary = fmt::format("{} asked {} for {} bytes", display(hop.writer), function, size);
+  hop.note = "the argument, as the step window shows it at the call";
   return hop;
 }
 

@@ -27,6 +27,11 @@ namespace culprit::provenance {
                                      const std::optional<SourcePlace>& place,
                                      const RevisitStyle& style);
 
+/// What `function` of the allocator, in the innermost of `frames`, was asked for. A side branch.
+[[nodiscard]] report::Hop asked_size_hop(const ProcessImage& image, const std::vector<WalkFrame>& frames,
+                                         std::string_view function, std::uint64_t size,
+                                         const report::Hop& user);
+
 /// A longjmp that took away the frame that `local` was in.
 [[nodiscard]] report::Hop long_jump_hop(const ProcessImage& image, const LongJump& jump, Address local);
 

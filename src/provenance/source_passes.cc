@@ -219,7 +219,9 @@ std::vector<Station> stations(const WindowSlice& slice, const WindowQuery& query
       case OriginKind::transformation:
         if (origin.transformation && *origin.transformation < slice.transformations.size()) {
           const Transformation& t = slice.transformations[*origin.transformation];
-          source.kind = !computed && t.kind == x86::FlowKind::address && t.inputs.size() <= 1
+          // lea computes numbers too.
+          const bool pointer = !source.value || !query.mapped || query.mapped(*source.value);
+          source.kind = !computed && pointer && t.kind == x86::FlowKind::address && t.inputs.size() <= 1
                             ? ValueSource::Kind::address
                             : ValueSource::Kind::arithmetic;
           source.pc = t.pc;

@@ -10,6 +10,8 @@ inline constexpr std::string_view kFreedPointer = "the pointer that was to be fr
 inline constexpr std::string_view kCanary = "the stack protector's canary";
 inline constexpr std::string_view kReturnTarget = "the address that was returned to";
 inline constexpr std::string_view kStackPointer = "the stack pointer";
+/// Of Source::description: the size that an allocator was asked for.
+inline constexpr std::string_view kAskedSize = "the size that was asked for";
 inline constexpr std::string_view kIndex = "the index of the address";
 
 }  // namespace culprit::report

@@ -30,8 +30,11 @@ void judge(report::Report& report) {
                                  bad_index,
                                  raced,
                                  null_dereference,
+                                 confused_pointer,
                                  confused_types,
                                  constant,
+                                 ran_out_of_sort,
+                                 composed,
                                  stated,
                                  open_end};
   for (const auto rule : kRules) {

@@ -251,26 +251,31 @@ bool inside_container(const std::vector<report::Frame>& frames) {
       "_M_realloc_insert", "_M_realloc_append", "_M_default_append", "_M_fill_insert",
       "_M_range_insert",   "_M_rehash",         "_M_reallocate_map", "::reserve",
       "::shrink_to_fit",   "_M_mutate",         "_M_erase",          "::resize"};
-  for (const report::Frame& f : frames) {
-    const std::string& name = f.demangled.empty() ? f.function : f.demangled;
-    if (!name.starts_with("std::") && name.find("std::") == std::string::npos) continue;
-    for (const std::string_view mover : kMovers) {
-      if (name.find(mover) != std::string::npos) return true;
-    }
-  }
   // A container of the program's own: what gave the memory up is called after what it does.
   constexpr std::array<std::string_view, 7> kOwn = {"rehash", "resize", "grow",      "reserve",
                                                     "shrink", "expand", "reallocate"};
+  const auto names_one = [](std::string_view name, const auto& words) {
+    return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
+      return name.find(word) != std::string_view::npos;
+    });
+  };
   for (const report::Frame& f : frames) {
-    if (f.file.empty() || f.file.starts_with("/usr/") || f.file.starts_with("./")) continue;
     const std::string& whole = f.demangled.empty() ? f.function : f.demangled;
     std::string name = whole.substr(0, whole.find('('));
+    // An element that is deleted with its owner is not the container's own storage.
+    if (name.find("default_delete") != std::string::npos ||
+        name.find("_Sp_counted") != std::string::npos || name.find('~') != std::string::npos) {
+      return false;
+    }
+    if (f.file.empty() || f.file.starts_with("./")) continue;
+    if (f.file.starts_with("/usr/")) {
+      if (names_one(name, kMovers)) return true;
+      continue;
+    }
     if (const auto colon = name.rfind(':'); colon != std::string::npos) name.erase(0, colon + 1);
     std::transform(name.begin(), name.end(), name.begin(),
                    [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    return std::any_of(kOwn.begin(), kOwn.end(), [&](std::string_view mover) {
-      return name.find(mover) != std::string::npos;
-    });
+    return names_one(name, kOwn);
   }
   return false;
 }
@@ -363,7 +368,8 @@ const Hop* step_before_end(const Report& report, const Hop& store, const ByteRan
   return nullptr;
 }
 
-/// True if `store` overwrote a pointer that the store before it in the chain (later in time) went through.
+/// True if `store` overwrote a pointer that the store before it in the chain (later in time) went
+/// through.
 bool overwrote_pointer_of(const Report& report, const Hop& store) {
   const Hop* user = before(report, store);
   return user != nullptr && user->kind == HopKind::store && user->location && store.value_after &&
@@ -436,7 +442,8 @@ bool out_of_bounds(Report& report) {
     v.evidence.insert(v.evidence.begin(), before(report, *store)->index);
   }
   v.confidence = weakest(report, v.evidence);
-  // That the store went out of its object is seen; that a bound is one too large is a reading of it.
+  // That the store went out of its object is seen; that a bound is one too large is a reading of
+  // it.
   if (v.bug_class == BugClass::off_by_one || v.bug_class == BugClass::wild_write) {
     v.confidence = std::max(v.confidence, Confidence::likely);
   }

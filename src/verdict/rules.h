@@ -48,8 +48,14 @@ bool raced(report::Report& report);
 bool null_dereference(report::Report& report);
 /// A pointer that was stored as a number of another type.
 bool confused_types(report::Report& report);
+/// A pointer that was made for an object of another class.
+bool confused_pointer(report::Report& report);
 /// A constant that is used as a pointer, other than null.
 bool constant(report::Report& report);
+/// A comparison inside a sort was given what is no element of its range.
+bool ran_out_of_sort(report::Report& report);
+/// A value that two stores of parts made up, without a better explanation.
+bool composed(report::Report& report);
 /// The crash text itself names the kind of bug, and the chain does not say more.
 bool stated(report::Report& report);
 /// Nothing better is known: says where the chain ends.

@@ -28,9 +28,10 @@ std::string_view bare_name(const report::Frame& f) {
 
 bool allocates(std::string_view name) {
   constexpr std::array<std::string_view, 16> kAllocators = {
-      "malloc",        "calloc",        "realloc",  "reallocarray",  "aligned_alloc", "memalign",
-      "__libc_malloc", "__libc_calloc", "valloc",   "__libc_realloc", "mmap",         "mmap64",
-      "__mmap",        "sbrk",          "_int_malloc", "sysmalloc"};
+      "malloc",        "calloc",         "realloc",       "reallocarray",
+      "aligned_alloc", "memalign",       "__libc_malloc", "__libc_calloc",
+      "valloc",        "__libc_realloc", "mmap",          "mmap64",
+      "__mmap",        "sbrk",           "_int_malloc",   "sysmalloc"};
   return name.starts_with("operator new") ||
          std::find(kAllocators.begin(), kAllocators.end(), name) != kAllocators.end();
 }
@@ -45,8 +46,31 @@ bool from_allocator(const Hop& hop) {
   return false;
 }
 
-/// True if `hop` ran in a function that the function of `user` called, or that had returned to it: the value
-/// was a result.
+/// What an allocator that gave nothing had been asked for, if the report has it.
+const Hop* size_asked_for(const Report& report) {
+  for (const Hop& hop : report.hops) {
+    if (!hop.main_line && hop.kind == HopKind::register_slice && hop.value_after && hop.source &&
+        hop.source->description == report::kAskedSize) {
+      return &hop;
+    }
+  }
+  return nullptr;
+}
+
+/// The size was a negative number, of a narrower type, before it became one.
+bool was_negative(const Report& report, const Hop& asked) {
+  if (!asked.value_after || (*asked.value_after >> 63) == 0) return false;
+  return std::any_of(report.hops.begin(), report.hops.end(), [&](const Hop& hop) {
+    if (hop.main_line || hop.index <= asked.index || hop.kind != HopKind::store || !hop.location ||
+        !hop.value_after || hop.location->size >= 8 || hop.location->size == 0) {
+      return false;
+    }
+    return (*hop.value_after >> (8 * hop.location->size - 1) & 1) != 0;
+  });
+}
+
+/// True if `hop` ran in a function that the function of `user` called, or that had returned to it:
+/// the value was a result.
 bool returned_to(const Hop& hop, const Hop& user) {
   const std::string& function = user.writer.function;
   if (function.empty() || hop.writer.function == function) return false;
@@ -56,15 +80,16 @@ bool returned_to(const Hop& hop, const Hop& user) {
   return false;
 }
 
-/// "int", "double": a number that no pointer is kept in. Integers that are made to hold pointers are not
-/// among them.
+/// "int", "double": a number that no pointer is kept in. Integers that are made to hold pointers
+/// are not among them.
 bool is_plain_number(std::string_view type) {
   for (const std::string_view prefix : {"const ", "volatile "}) {
     if (type.starts_with(prefix)) type.remove_prefix(prefix.size());
   }
   constexpr std::array<std::string_view, 14> kNumbers = {
-      "int",   "unsigned int", "short",    "short int", "short unsigned int", "long",    "long int",
-      "double", "float",       "long long int", "i32",  "u32",                "f64",     "i64"};
+      "int",  "unsigned int", "short",  "short int", "short unsigned int",
+      "long", "long int",     "double", "float",     "long long int",
+      "i32",  "u32",          "f64",    "i64"};
   return std::find(kNumbers.begin(), kNumbers.end(), type) != kNumbers.end();
 }
 
@@ -98,6 +123,12 @@ bool null_dereference(Report& report) {
       v.explanation += " The crash came while static objects were made, before that one was.";
     } else if (from_allocator(*origin)) {
       v.bug_class = BugClass::null_from_failed_allocation;
+      if (const Hop* asked = size_asked_for(report)) {
+        if (was_negative(report, *asked)) v.bug_class = BugClass::sign_error;
+        v.explanation +=
+            fmt::format(" The allocator had been asked for {} bytes.", *asked->value_after);
+        v.evidence.push_back(asked->index);
+      }
       if (user != nullptr) v.cause = site_of_writer(user->writer);
     } else if (origin->writer.function == "__dynamic_cast") {
       v.explanation += " It is what a dynamic_cast gave, since the object is of another class.";
@@ -125,8 +156,8 @@ bool from_signal_handler(Report& report) {
   if (!in_handler) return false;
   Verdict& v = report.verdict;
   v.bug_class = BugClass::signal_handler_write;
-  v.explanation = fmt::format("{} ran in a signal handler when it stored {}.", writer_name(store->writer),
-                              to_hex(store->value_after.value_or(0)));
+  v.explanation = fmt::format("{} ran in a signal handler when it stored {}.",
+                              writer_name(store->writer), to_hex(store->value_after.value_or(0)));
   v.evidence = {store->index};
   v.confidence = std::max(store->confidence, Confidence::likely);
   v.cause = site_of_writer(store->writer);
@@ -142,10 +173,11 @@ bool raced(Report& report) {
   }
   Verdict& v = report.verdict;
   v.bug_class = BugClass::data_race;
-  v.explanation = fmt::format("Thread {} cleared the pointer in {} while thread {} used it; nothing that the "
-                              "chain shows orders the two.",
-                              store->position.thread.value, writer_name(store->writer),
-                              report.hops.front().position.thread.value);
+  v.explanation = fmt::format(
+      "Thread {} cleared the pointer in {} while thread {} used it; nothing that the "
+      "chain shows orders the two.",
+      store->position.thread.value, writer_name(store->writer),
+      report.hops.front().position.thread.value);
   v.evidence = {0, store->index};
   v.cause = site_of_writer(store->writer);
   v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
@@ -169,18 +201,72 @@ bool from_command_line(Report& report) {
   return true;
 }
 
+namespace {
+
+/// The number that a bad address was computed from, beside a good base: the suspect itself, or an
+/// input that the chain went on with further back.
+std::optional<std::uint64_t> index_of(const Report& report) {
+  if (!report.suspect) return std::nullopt;
+  if (report.suspect->description == report::kIndex) return report.suspect->value;
+  if (report.suspect->value == 0 ||
+      report.verdict.stopped_because != report::StopReason::arithmetic) {
+    return std::nullopt;
+  }
+  constexpr std::uint64_t kNear = 1 << 20;  // a pointer and the offset of a member
+  for (const Hop& hop : report.hops) {
+    if (!hop.main_line || !hop.source || hop.source->kind != report::SourceKind::arithmetic)
+      continue;
+    if (!hop.source->address || !hop.source->value || !hop.value_after) return std::nullopt;
+    const std::uint64_t input = *hop.source->value;
+    const std::uint64_t distance =
+        std::max(input, *hop.value_after) - std::min(input, *hop.value_after);
+    if (distance < kNear && input >= kNear) continue;
+    return input;
+  }
+  return std::nullopt;
+}
+
+/// The widest number that was computed on the way is an int, and so may have wrapped.
+bool computed_as_int(const Report& report) {
+  for (auto hop = report.hops.rbegin(); hop != report.hops.rend(); ++hop) {
+    if (!hop->main_line || !hop->source) continue;
+    if (hop->location && hop->location->size != 0 && hop->kind == HopKind::store) {
+      return hop->location->size == 4;
+    }
+    // "imul eax, esi": made in a 32-bit register, and never kept in memory.
+    const std::string& text = hop->source->instruction;
+    const auto space = text.find(' ');
+    if (hop->kind == HopKind::origin && space != std::string::npos) {
+      return text.compare(space + 1, 1, "e") == 0;
+    }
+  }
+  return false;
+}
+
+bool negative(std::uint64_t value, std::uint64_t size) {
+  return size == 4 ? (value >> 31 & 1) != 0 : (value >> 63) != 0;
+}
+
+}  // namespace
+
 bool bad_index(Report& report) {
-  if (!report.suspect || report.suspect->description != report::kIndex) return false;
+  const auto index = index_of(report);
+  if (!index) return false;
   Verdict& v = report.verdict;
   const Hop* origin = last_writer(report);
-  const std::uint64_t value = report.suspect->value;
-  const bool negative = (value >> 63) != 0 || (value >> 31) == 1;
+  const std::uint64_t value = *index;
+  bool below_zero = (value >> 63) != 0 || (value >> 31) == 1;
+  for (const Hop& hop : report.hops) {
+    if (hop.main_line && hop.kind == HopKind::store && hop.location && hop.value_after) {
+      below_zero |= negative(*hop.value_after, hop.location->size);
+    }
+  }
   const bool computed = v.stopped_because == report::StopReason::arithmetic;
-  v.bug_class = negative   ? BugClass::sign_error
-                : computed ? BugClass::integer_overflow
-                           : BugClass::index_out_of_range;
+  v.bug_class = below_zero                            ? BugClass::sign_error
+                : computed && computed_as_int(report) ? BugClass::integer_overflow
+                                                      : BugClass::index_out_of_range;
   v.explanation = fmt::format("The base of the address is good, its index {} is not.",
-                              negative && (value >> 32) == 0
+                              below_zero && (value >> 32) == 0
                                   ? std::to_string(static_cast<std::int32_t>(value))
                                   : std::to_string(static_cast<std::int64_t>(value)));
   blame_maker(report, origin, " It was made by");
@@ -191,10 +277,18 @@ bool confused_types(Report& report) {
   if (!report.suspect || !report.crash.fault_address) return false;
   const Hop* number = nullptr;
   for (const Hop& hop : report.hops) {
-    if (!hop.main_line || hop.kind != HopKind::store || !hop.location || !hop.location->owner) continue;
-    if (hop.location->region == report::RegionKind::stack || hop.bytes) continue;
+    if (!hop.main_line || hop.kind != HopKind::store || !hop.location || !hop.location->owner)
+      continue;
+    if (hop.location->region == report::RegionKind::stack) continue;
     const report::Owner& owner = *hop.location->owner;
-    if (is_plain_number(owner.member.empty() ? owner.type : owner.member_type)) {
+    // What a library's own parameter is called says nothing of the program's types.
+    if (owner.variable.starts_with("*__")) continue;
+    const std::string& type = owner.member.empty() ? owner.type : owner.member_type;
+    // What was put into a void* is no address at all: whoever took it out made a pointer to an
+    // object of it.
+    constexpr std::uint64_t kFirstPages = 65536;
+    const bool small = type == "void*" && hop.value_after && *hop.value_after < kFirstPages;
+    if (is_plain_number(type) || (small && *hop.value_after != 0)) {
       number = &hop;
       break;
     }
@@ -209,6 +303,71 @@ bool confused_types(Report& report) {
                               owner_name(*number->location));
   v.evidence = {0, number->index};
   v.cause = site_of_writer(number->writer);
+  v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
+  return true;
+}
+
+namespace {
+
+/// "const scene::Group*" -> "scene::Group": the class that a pointer points to. Empty for pointers
+/// to numbers and characters, for void*, and for what only a library knows.
+std::string pointee_class(std::string_view type) {
+  if (!type.ends_with('*')) return {};
+  type.remove_suffix(1);
+  while (type.ends_with(' ')) type.remove_suffix(1);
+  for (const std::string_view prefix : {"const ", "volatile ", "struct ", "class ", "union "}) {
+    if (type.starts_with(prefix)) type.remove_prefix(prefix.size());
+  }
+  if (type.ends_with(" const")) type.remove_suffix(6);
+  constexpr std::array<std::string_view, 9> kPlain = {
+      "void", "char", "unsigned char", "signed char", "u8", "bool", "short", "std::byte", "i8"};
+  const bool library = type.starts_with("std::") || type.starts_with("__") ||
+                       type.starts_with("core::") || type.starts_with("alloc::");
+  if (library || type.empty() || type.ends_with('*') || type.ends_with(')') ||
+      is_plain_number(type) || std::find(kPlain.begin(), kPlain.end(), type) != kPlain.end()) {
+    return {};
+  }
+  return std::string(type);
+}
+
+std::string pointee_class(const report::Owner& owner) {
+  return pointee_class(owner.member.empty() ? owner.type : owner.member_type);
+}
+
+}  // namespace
+
+bool confused_pointer(Report& report) {
+  if (!report.suspect || !report.crash.fault_address || report.suspect->value == 0 ||
+      report.hops.empty()) {
+    return false;
+  }
+  const auto& read = report.hops.front().location;
+  if (!read || !read->owner || !read->owner->variable.starts_with('*')) return false;
+  const std::string wanted = pointee_class(read->owner->type);
+  if (wanted.empty()) return false;
+  const Hop* made = nullptr;
+  std::string was;
+  for (const Hop& hop : report.hops) {
+    if (hop.main_line || hop.kind != HopKind::store || !hop.location || !hop.location->owner)
+      continue;
+    const std::string type = pointee_class(*hop.location->owner);
+    if (type.empty()) continue;
+    made = &hop;
+    was = type;
+  }
+  if (made == nullptr || was == wanted) return false;
+  Verdict& v = report.verdict;
+  v.bug_class = BugClass::type_confusion;
+  v.explanation = fmt::format(
+      "The pointer was made for an object of {} (kept in {} by {}), and was used as "
+      "one to {}.",
+      was, owner_name(*made->location), writer_name(made->writer), wanted);
+  v.evidence = {0, made->index};
+  const report::Frame* program = program_frame(made->backtrace);
+  v.cause = program != nullptr
+                ? report::CauseSite{program->function, program->file, program->line, {}, {},
+                                    program->module}
+                : site_of_writer(made->writer);
   v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
   return true;
 }
@@ -242,7 +401,8 @@ bool replaced(Report& report) {
 }
 
 bool constant(Report& report) {
-  if (report.verdict.stopped_because != report::StopReason::constant || report.hops.empty()) return false;
+  if (report.verdict.stopped_because != report::StopReason::constant || report.hops.empty())
+    return false;
   // A compiler may have folded the store away: then the crashing code itself holds the constant.
   const Hop* stored = last_writer(report);
   const Hop* origin = stored != nullptr ? stored : &report.hops.front();
@@ -253,6 +413,60 @@ bool constant(Report& report) {
   v.evidence = {origin->index};
   v.confidence = std::max(origin->confidence, Confidence::likely);
   v.cause = site_of_writer(origin->writer);
+  return true;
+}
+
+bool ran_out_of_sort(Report& report) {
+  constexpr std::array<std::string_view, 9> kSorts = {"std::__unguarded_",
+                                                      "std::__introsort_loop",
+                                                      "std::__insertion_sort",
+                                                      "std::__final_insertion_sort",
+                                                      "std::__adjust_heap",
+                                                      "msort_with_tmp",
+                                                      "_quicksort",
+                                                      "qsort_r",
+                                                      "std::__partition"};
+  const auto sort = std::find_if(
+      report.crash.frames.begin(), report.crash.frames.end(), [&](const report::Frame& f) {
+        const std::string& name = f.demangled.empty() ? f.function : f.demangled;
+        return std::any_of(kSorts.begin(), kSorts.end(),
+                           [&](std::string_view s) { return name.find(s) != std::string::npos; });
+      });
+  if (sort == report.crash.frames.end() || !report.crash.fault_address) return false;
+  const report::Frame* comparator = program_frame(report.crash.frames);
+  Verdict& v = report.verdict;
+  v.bug_class = BugClass::bad_comparator;
+  v.explanation = fmt::format(
+      "The crash is inside {}, in a comparison. A sort leaves its range only if the comparison is "
+      "no strict "
+      "weak ordering.",
+      sort->demangled.empty() ? sort->function
+                              : sort->demangled.substr(0, sort->demangled.find('<')));
+  v.evidence = {0};
+  v.confidence = Confidence::likely;
+  if (comparator != nullptr) {
+    v.cause = report::CauseSite{comparator->function, comparator->file, comparator->line, {}, {},
+                                comparator->module};
+  }
+  return true;
+}
+
+bool composed(Report& report) {
+  const Hop* store = first_of(report, HopKind::store);
+  if (store == nullptr || !store->bytes) return false;
+  const auto other = std::find_if(report.hops.begin(), report.hops.end(), [](const Hop& hop) {
+    return !hop.main_line && hop.kind == HopKind::store && hop.bytes;
+  });
+  if (other == report.hops.end()) return false;
+  Verdict& v = report.verdict;
+  v.bug_class = BugClass::bad_constant;
+  v.explanation =
+      fmt::format("Two stores make up the value: {} wrote {} of its bytes, {} wrote {} of them.",
+                  writer_name(store->writer), store->bytes->count, writer_name(other->writer),
+                  other->bytes->count);
+  v.evidence = {store->index, other->index};
+  v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
+  v.cause = site_of_writer(store->writer);
   return true;
 }
 
@@ -310,7 +524,8 @@ bool open_end(Report& report) {
   } else {
     v.explanation = "The chain could not be begun.";
   }
-  if (!v.stopped_detail.empty()) v.explanation += fmt::format(" It stops there: {}.", v.stopped_detail);
+  if (!v.stopped_detail.empty())
+    v.explanation += fmt::format(" It stops there: {}.", v.stopped_detail);
   return true;
 }
 

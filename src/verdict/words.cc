@@ -26,8 +26,8 @@ std::string place(std::string_view file, std::uint32_t line) {
 }
 
 std::string owner_name(const report::Location& location) {
-  if (!location.owner) return location.description.empty() ? to_hex(location.address)
-                                                           : location.description;
+  if (!location.owner)
+    return location.description.empty() ? to_hex(location.address) : location.description;
   const report::Owner& o = *location.owner;
   if (o.variable.empty()) {
     if (!o.frame_offset) return location.description;
