@@ -485,6 +485,14 @@ SourcePosition Type::declared() const {
   return index != nullptr ? index->declaration(die) : SourcePosition{};
 }
 
+std::string plain_pointer_name(const Type& type) {
+  std::string name = type.name();
+  // "std::__uniq_ptr_impl<T, std::default_delete<T> >::pointer" is a library's word for T*.
+  if (type.kind() != TypeKind::alias || !name.starts_with("std::")) return name;
+  const Type plain = type.stripped();
+  return plain.kind() == TypeKind::pointer ? plain.name() : name;
+}
+
 std::optional<TypePath> describe_in_type(const Type& type, std::uint64_t offset) {
   TypePath path;
   Type current = type;
@@ -516,8 +524,11 @@ std::optional<TypePath> describe_in_type(const Type& type, std::uint64_t offset)
     }
     if (kind == TypeKind::structure || kind == TypeKind::class_type ||
         kind == TypeKind::union_type) {
-      std::optional<Member> hit;
+            std::optional<Member> hit;
       for (Member& m : plain.members()) {
+        // An empty base class shares its byte with a member: that is the one that holds something.
+        const bool may_share = hit && hit->is_base && kind != TypeKind::union_type;
+        if (may_share && m.size <= hit->size) continue;
         if (m.bit_size != 0 && m.bit_offset) {
           const std::uint64_t first = *m.bit_offset / 8;
           const std::uint64_t last = (std::uint64_t{*m.bit_offset} + m.bit_size - 1) / 8;
@@ -526,9 +537,9 @@ std::optional<TypePath> describe_in_type(const Type& type, std::uint64_t offset)
                    (inside - m.offset < m.size ||
                     // A flexible array member has no size and takes what follows.
                     (m.size == 0 && m.type.stripped().kind() == TypeKind::array))) {
-          hit = std::move(m);
+                    hit = std::move(m);
         }
-        if (hit) break;
+        if (hit && !(hit->is_base && hit->size == 1)) break;
       }
       if (!hit) {
         path.padding = true;
@@ -563,7 +574,7 @@ std::optional<TypePath> describe_in_type(const Type& type, std::uint64_t offset)
     break;
   }
   path.type = current;
-  path.type_name = current.name();
+  path.type_name = plain_pointer_name(current);
   path.offset = base;
   path.size = current.size().value_or(0);
   path.offset_in_scalar = offset - base;

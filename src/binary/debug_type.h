@@ -101,6 +101,10 @@ struct TypePath {
   std::uint32_t bit_size = 0;  ///< of a bit field
 };
 
+/// A type's name for people, where the C++ library's own typedef of a pointer is that pointer:
+/// "Cursor*", not "std::__uniq_ptr_impl<Cursor, std::default_delete<Cursor> >::pointer".
+[[nodiscard]] std::string plain_pointer_name(const Type& type);
+
 /// Names the byte at `offset` inside `type`, down to a scalar. Where several union members cover
 /// it, the first is taken. Nothing if the offset is outside the type or the type is not known.
 [[nodiscard]] std::optional<TypePath> describe_in_type(const Type& type, std::uint64_t offset);

@@ -343,7 +343,7 @@ std::optional<Variable> read_variable(const FunctionContext& function,
   variable.name = std::string(die_name_through_origin(die));
   if (variable.name.empty()) return std::nullopt;
   variable.type = type_of_die(function.module->binary, die);
-  variable.type_name = variable.type.name();
+  variable.type_name = plain_pointer_name(variable.type);
   variable.size = variable.type.size().value_or(0);
   variable.declared = function.index->declaration(die);
   variable.scope = die.getTag() == dwarf::DW_TAG_formal_parameter ? VariableScope::parameter
@@ -547,7 +547,7 @@ Variable static_variable(const Module& module, DwarfIndex& index, const DWARFDie
   variable.name = die_qualified_name(die);
   variable.linkage_name = std::string(die_linkage_name(die));
   variable.type = type_of_die(module.binary, die);
-  variable.type_name = variable.type.name();
+  variable.type_name = plain_pointer_name(variable.type);
   variable.size = variable.type.size().value_or(0);
   variable.declared = index.declaration(die);
   variable.function = function_name(die.getParent());
