@@ -44,7 +44,7 @@ class Casr(unittest.TestCase):
     def test_sarif_of_each_report_with_a_place(self):
         for path in self.reports():
             report = json.loads(path.read_text())
-            if not report["CrashLine"]:
+            if not report["CrashLine"] or not report["Stacktrace"]:  # CASR wants both
                 continue
             with tempfile.TemporaryDirectory() as scratch:
                 output = pathlib.Path(scratch) / "out.sarif"
