@@ -10,7 +10,8 @@ tool_packages=(g++ cmake ninja-build llvm-19-dev libzydis-dev nlohmann-json3-dev
 # shellcheck disable=SC2034
 fixture_packages=(golang-1.19-go golang-1.19-src gcc libc6-dev python3-minimal)
 # The tests: GoogleTest, more compilers, a validator, tools that they call. Beyond these, the tests of
-# report formats use chromium and npm where they are installed, and are skipped where they are not.
+# report formats use chromium and npm, those of batches parallel, munge, slurmctld, slurmd and
+# slurm-client, those of completion zsh and fish, where they are installed, and are skipped where not.
 # shellcheck disable=SC2034
 test_packages=(libgtest-dev clang-14 rustc python3 python3-jsonschema binutils gdb)
 

@@ -27,6 +27,9 @@ class Progress {
   void phase(std::string_view name);
   /// How many events of interest the phase has seen so far.
   void hits(std::uint64_t count);
+  /// What the line says after the phase and the time, cut to the terminal's width: counts, for
+  /// example. It stays until the next phase(). A phase keeps its time.
+  void detail(std::string_view text);
   /// Redraws the time; call it now and then.
   void tick();
   /// Erases the status line, so that another writer may use the terminal, until the next phase().
@@ -44,6 +47,7 @@ class Progress {
   bool verbose_ = false;
   bool drawn_ = false;
   std::string phase_;
+  std::string detail_;
   std::uint64_t hits_ = 0;
   Clock::time_point started_;
   Clock::time_point last_draw_;

@@ -18,9 +18,12 @@
 #include "base/file.h"
 #include "base/file_descriptor.h"
 #include "base/subprocess.h"
+#include "cli/completion_model.h"
 #include "cli/exit_codes.h"
+#include "cli/fail_on.h"
 #include "cli/triage.h"
 #include "recorder/record.h"
+#include "report/baseline.h"
 #include "report/formats/format.h"
 #include "report/json.h"
 #include "report/sanitize.h"
@@ -54,6 +57,12 @@ void say(const std::string& line) {
   fmt::print(stderr, "culprit: {}\n", report::sanitize(line, 400));
 }
 
+std::vector<std::string_view> format_names() {
+  std::vector<std::string_view> names;
+  for (const report::FormatInfo& format : report::formats()) names.push_back(format.name);
+  return names;
+}
+
 class CiCommand final : public Command {
  public:
   CLI::App* add_to(CLI::App& app) override {
@@ -68,6 +77,7 @@ class CiCommand final : public Command {
             "A format of `culprit report`, to a file of its own name in DIR; may be repeated "
             "(default: markdown, html; report.json is always written)")
         ->type_name("FORMAT")
+        ->check(suggested_values(format_names()))
         ->allow_extra_args(false);
     command->add_option("--retries", retries_, "Record again until it fails: at most 1 + N runs")
         ->check(CLI::Range(0U, 10'000U))
@@ -82,9 +92,16 @@ class CiCommand final : public Command {
         ->capture_default_str();
     command
         ->add_option("--fail-on", fail_on_,
-                     "test: exit with the command's own exit code; never: exit with 0")
-        ->check(CLI::IsMember({"test", "never"}))
+                     "Which failures of the command count; for the others the exit code is 0. A list "
+                     "of: test (all), never, proved, likely, new (not in --baseline), or classes")
+        ->type_name("WHAT[,WHAT...]")
+        ->check(suggested_values(FailOn::words()))
         ->capture_default_str();
+    command
+        ->add_option("--baseline", baseline_path_,
+                     "Causes that are known: a file of keys, a report, what culprit cluster --json "
+                     "or culprit batch wrote, or a directory of those")
+        ->type_name("FILE|DIR");
     command->add_flag(
         "--each", each_,
         "Put the reports into a new directory below DIR, named after the program: for a "
@@ -99,19 +116,25 @@ class CiCommand final : public Command {
         ->required();
     command->positionals_at_end();
     command->footer(
-        "The exit code is the command's own (128 + N for signal N), whatever culprit finds. Where\n"
-        "nothing can be recorded the reason is said, and nothing else changes.\n"
+        "The exit code is the command's own (128 + N for signal N), whatever culprit finds, unless\n"
+        "--fail-on says that such a failure does not count: then it is 0. A failure that could not\n"
+        "be explained always counts (but for never). Where nothing can be recorded the reason is\n"
+        "said, and nothing else changes.\n"
         "In GitHub Actions the annotations go to the log and the summary to $GITHUB_STEP_SUMMARY.\n"
         "Examples:\n"
         "  culprit ci -- ctest --test-dir build --output-on-failure\n"
         "  culprit ci -d artefacts -f sarif -f junit --retries 20 -- ./flaky_test "
-        "--gtest_filter=A.*");
+        "--gtest_filter=A.*\n"
+        "  culprit ci --fail-on new --baseline known-causes.txt -- ./nightly\n"
+        "  culprit ci --fail-on use_after_free,heap_overflow,double_free -- ./fuzz_regressions");
     return command;
   }
 
   int run(const CommonOptions& common) override {
     const Result<std::vector<report::Format>> wanted = formats();
     if (!wanted.ok()) return report_error(wanted.error());
+    if (const Status judged = prepare_judgement(); !judged.ok()) return report_error(judged.error());
+    counts_ = !judge_.never;
     const Result<ExitStatus> first = plain_run();
     if (!first.ok()) {
       // As a shell: 127 for a command that is not there.
@@ -128,7 +151,7 @@ class CiCommand final : public Command {
       const Result<fs::path> own = create_unique_directory(directory_, name + "-");
       if (!own.ok()) {
         say("no report: " + own.error().message);
-        return fail_on_ == "never" ? exit_ok : shell_code(*first);
+        return final_code(*first);
       }
       directory_ = own->string();
     }
@@ -136,10 +159,28 @@ class CiCommand final : public Command {
     progress.pause();
     if (outcome.name != "triaged") say(fmt::format("no report: {}", outcome.detail));
     write_outcome(outcome, *first);
-    return fail_on_ == "never" ? exit_ok : shell_code(*first);
+    if (final_code(*first) == exit_ok) {
+      say(fmt::format("the exit code is 0 and not {}: --fail-on {}", shell_code(*first), fail_on_));
+    }
+    return final_code(*first);
   }
 
  private:
+  // Read before the command runs: a mistake in the call must not cost a test run.
+  Status prepare_judgement() {
+    CULPRIT_ASSIGN(judge_, parse_fail_on(fail_on_));
+    if (baseline_path_.empty()) {
+      if (!judge_.new_causes) return {};
+      return Error{ErrorCode::usage, "--fail-on new: say what is known, with --baseline"};
+    }
+    CULPRIT_ASSIGN(baseline_, report::read_baseline(baseline_path_));
+    return {};
+  }
+
+  [[nodiscard]] int final_code(const ExitStatus& status) const {
+    return counts_ ? shell_code(status) : exit_ok;
+  }
+
   [[nodiscard]] Result<std::vector<report::Format>> formats() const {
     std::vector<report::Format> list;
     const std::vector<std::string> names =
@@ -171,8 +212,7 @@ class CiCommand final : public Command {
     return *status;
   }
 
-  [[nodiscard]] Outcome explain(const std::vector<report::Format>& wanted,
-                                Progress& progress) const {
+  [[nodiscard]] Outcome explain(const std::vector<report::Format>& wanted, Progress& progress) {
     std::error_code code;
     fs::create_directories(directory_, code);
     if (code) return {"failed", "cannot create " + directory_ + ": " + code.message()};
@@ -199,6 +239,8 @@ class CiCommand final : public Command {
     if (const Status written = write_formats(*report, wanted); !written.ok()) {
       return {"failed", written.error().message};
     }
+    judgement_ = judge(judge_, *report, baseline_ ? &*baseline_ : nullptr);
+    counts_ = judgement_->counts;
     summarise(*report, recorded->attempts);
     if (const Status told = tell_github(*report); !told.ok()) say(told.error().message);
     return {"triaged", report::title_of(report->verdict)};
@@ -281,7 +323,8 @@ class CiCommand final : public Command {
     line("crash", report::crash_text(report.crash));
     line("fix", report::fix_of(verdict));
     if (!report::complete(report)) line("open", report::stop_text(verdict));
-    line("key", report.fingerprint.strict);
+    line("key", report.fingerprint.strict +
+                    (!judgement_ || !judgement_->known ? "" : *judgement_->known ? " (known)" : " (new)"));
     line("see", directory_);
   }
 
@@ -308,6 +351,13 @@ class CiCommand final : public Command {
     json["outcome"] = outcome.name;
     json["detail"] = report::sanitize(outcome.detail, 2000);
     json["exit_code"] = shell_code(status);
+    json["counts"] = final_code(status) != exit_ok;
+    if (judgement_) {
+      json["class"] = judgement_->bug_class;
+      json["confidence"] = judgement_->confidence;
+      json["key"] = judgement_->key;
+      if (judgement_->known) json["known"] = *judgement_->known;
+    }
     const std::string text =
         json.dump(2, ' ', false, report::Json::error_handler_t::replace) + "\n";
     const Status written = write_file_atomically(fs::path(directory_) / "ci.json", text);
@@ -320,6 +370,11 @@ class CiCommand final : public Command {
   double time_limit_s_ = 600;
   double triage_timeout_s_ = 300;
   std::string fail_on_ = "test";
+  std::string baseline_path_;
+  FailOn judge_;
+  std::optional<report::Baseline> baseline_;
+  std::optional<Judgement> judgement_;
+  bool counts_ = true;  ///< until a report says that it need not
   bool each_ = false;
   bool keep_trace_ = false;
   std::string source_root_;

@@ -1,6 +1,8 @@
+#include "cli/batch_command.h"
 #include "cli/ci_command.h"
 #include "cli/cluster_command.h"
 #include "cli/command.h"
+#include "cli/completion_command.h"
 #include "cli/doctor_command.h"
 #include "cli/record_command.h"
 #include "cli/report_command.h"
@@ -15,9 +17,11 @@ std::vector<std::unique_ptr<Command>> all_commands() {
   out.push_back(make_record_command());
   out.push_back(make_triage_command());
   out.push_back(make_ci_command());
+  out.push_back(make_batch_command());
   out.push_back(make_report_command());
   out.push_back(make_cluster_command());
   out.push_back(make_doctor_command());
+  out.push_back(make_completion_command());
   return out;
 }
 

@@ -4,10 +4,12 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
 
+#include "cli/completion_model.h"
 #include "cli/exit_codes.h"
 #include "cli/terminal.h"
 #include "report/formats/format.h"
@@ -30,6 +32,12 @@ std::string format_list() {
   return list;
 }
 
+std::vector<std::string_view> format_names() {
+  std::vector<std::string_view> names{"all"};
+  for (const report::FormatInfo& format : report::formats()) names.push_back(format.name);
+  return names;
+}
+
 class ReportCommand final : public Command {
  public:
   CLI::App* add_to(CLI::App& app) override {
@@ -41,6 +49,7 @@ class ReportCommand final : public Command {
         ->add_option("-f,--format", formats_,
                      "A format, and a file for it; may be repeated; 'all' with --output-dir")
         ->type_name("FORMAT[=FILE]")
+        ->check(suggested_values(format_names()))
         ->allow_extra_args(false);
     command->add_option("-o,--output", output_, "Write to this file; - is stdout")
         ->type_name("FILE");

@@ -379,6 +379,21 @@ std::string to_json_text(const Report& report) {
   return to_json(report).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+namespace {
+
+/// MAJOR.MINOR, each of 1 to 6 digits.
+bool is_version(std::string_view text) {
+  const std::size_t dot = text.find('.');
+  const auto is_number = [](std::string_view part) {
+    return !part.empty() && part.size() <= 6 &&
+           part.find_first_not_of("0123456789") == std::string_view::npos;
+  };
+  return dot != std::string_view::npos && is_number(text.substr(0, dot)) &&
+         is_number(text.substr(dot + 1));
+}
+
+}  // namespace
+
 Result<Report> from_json(const Json& json) {
   if (!json.is_object()) {
     return Error{ErrorCode::bad_input, fmt::format("not a JSON object; {}", kNoReport)};
@@ -388,10 +403,16 @@ Result<Report> from_json(const Json& json) {
     return Error{ErrorCode::bad_input, fmt::format("schema_version: missing; {}", kNoReport)};
   }
   const std::string& text = version->get_ref<const std::string&>();
-  if (!text.starts_with("1.") || text.size() > 8) {
-    return Error{ErrorCode::bad_input,
-                 fmt::format("schema_version: '{}' is not 1.x; use a newer version of this tool",
-                             sanitize(text, 32))};
+  if (!is_version(text)) {
+    return Error{ErrorCode::bad_input, fmt::format("schema_version: '{}' is no version; {}",
+                                                   sanitize(text, 32), kNoReport)};
+  }
+  if (!text.starts_with("1.")) {
+    return Error{
+        ErrorCode::bad_input,
+        fmt::format(
+            "schema_version: the report has {}, and this culprit reads 1.x: {}", text,
+            text.starts_with("0.") ? "0.x was never published" : "read it with a newer culprit")};
   }
   try {
     Report report;

@@ -6,11 +6,15 @@
 #include <filesystem>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/file.h"
+#include "report/fingerprint.h"
+#include "report/formats/format.h"
 #include "report/limits.h"
 #include "report/sample_reports.h"
+#include "report/write.h"
 
 namespace culprit::report {
 namespace {
@@ -76,6 +80,55 @@ TEST(Json, UnknownMembersAreIgnored) {
   EXPECT_TRUE(from_json(json).ok());
   json["schema_version"] = "1.7";
   EXPECT_TRUE(from_json(json).ok());
+}
+
+// testdata/versions has a report of each version, as a culprit of that time wrote it.
+TEST(Json, ReportsOfEveryVersionAreRead) {
+  std::set<std::string> versions;
+  for (const auto& entry : std::filesystem::directory_iterator(
+           std::filesystem::path(CULPRIT_SOURCE_DIR) / "src/report/testdata/versions")) {
+    const std::string version = entry.path().stem().string();
+    const auto report = read_report(entry.path().string());
+    if (!version.starts_with("1.")) {
+      ASSERT_FALSE(report.ok()) << version;
+      EXPECT_TRUE(report.error().message.ends_with(
+          "schema_version: the report has " + version +
+          ", and this culprit reads 1.x: read it with a newer culprit"))
+          << report.error().message;
+      continue;
+    }
+    ASSERT_TRUE(report.ok()) << report.error().message;
+    versions.insert(version);
+    EXPECT_EQ(report->schema_version, version);
+    EXPECT_EQ(report->hops.size(), 4U);
+    EXPECT_EQ(report->verdict.bug_class, BugClass::uninitialised_stack);
+    EXPECT_EQ(report->verdict.cause->variable, "c_schema");
+    EXPECT_EQ(report->crash.hint, "");
+    // Written again, it is of this version, and says the same.
+    const auto again = from_json_text(to_json_text(*report));
+    ASSERT_TRUE(again.ok()) << again.error().message;
+    EXPECT_EQ(again->schema_version, kSchemaVersion);
+    EXPECT_EQ(again->hops, report->hops);
+    EXPECT_EQ(fingerprint(*again), fingerprint(*report));
+    for (const FormatInfo& format : formats()) {
+      EXPECT_FALSE(render(*report, format.id, {}).empty()) << format.name;
+    }
+  }
+  EXPECT_TRUE(versions.contains("1.0"));
+}
+
+TEST(Json, OtherVersionsAreRefusedInOneLine) {
+  for (const char* version : {"0.9", "2.0", "10.0", "1", "1.", ".1", "1.x", "1.0.0", "",
+                              "1.1234567", "one", "-1.0", "2.0\n", "\x1b[2J"}) {
+    Json json = to_json(full_report());
+    json["schema_version"] = version;
+    const std::string message = error_of(json);
+    EXPECT_TRUE(message.starts_with("schema_version: ")) << version << ": " << message;
+    EXPECT_EQ(message.find_first_of("\n\x1b"), std::string::npos);
+    EXPECT_EQ(message.find("newer culprit") != std::string::npos,
+              std::string_view(version) == "2.0" || std::string_view(version) == "10.0")
+        << message;
+  }
 }
 
 TEST(Json, ErrorsNameTheMember) {

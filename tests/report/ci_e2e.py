@@ -103,6 +103,53 @@ class Ci(unittest.TestCase):
         run = self.ci("sh", "-c", "exit 3", options=["--fail-on", "never", "--retries", "0"])
         self.assertEqual(run.returncode, 0)
 
+    def ci_json(self):
+        return json.loads((self.out / "ci.json").read_text())
+
+    def test_fail_on_what_the_report_says(self):
+        crash = (ARGS.program, "stock", "first")
+        run = self.ci(*crash, options=["--fail-on", "bad_constant"])
+        self.assertEqual((run.returncode, self.ci_json()["counts"]), (139, True), run.stderr)
+        run = self.ci(*crash, options=["--fail-on", "proved,use_after_free"])
+        self.assertEqual((run.returncode, self.ci_json()["counts"]), (0, False), run.stderr)
+        self.assertIn("the exit code is 0 and not 139: --fail-on proved,use_after_free", run.stderr)
+        self.assertEqual((self.ci_json()["class"], self.ci_json()["exit_code"]), ("bad_constant", 139))
+
+    def test_fail_on_new_causes(self):
+        known = self.dir / "known.txt"
+        known.write_text("# nothing yet\n")
+        options = ["--fail-on", "new", "--baseline", known]
+        run = self.ci(ARGS.program, "stock", "first", options=options)
+        self.assertEqual((run.returncode, self.ci_json()["known"]), (139, False), run.stderr)
+        self.assertIn(" (new)", run.stderr)
+        known.write_text(self.ci_json()["key"] + "  # issue 12\n")
+        # The same cause, though it crashes elsewhere; and another cause whose crash reads the same.
+        run = self.ci(ARGS.program, "stock", "last", options=options)
+        self.assertEqual((run.returncode, self.ci_json()["known"]), (0, True), run.stderr)
+        self.assertIn(" (known)", run.stderr)
+        run = self.ci(ARGS.program, "restock", "first", options=options)
+        self.assertEqual(run.returncode, 139, run.stderr)
+        # The reports of this run as the baseline of the next one.
+        kept = self.dir / "kept"
+        self.out.rename(kept)
+        run = self.ci(ARGS.program, "restock", "last", options=["--fail-on", "new", "--baseline", kept])
+        self.assertEqual(run.returncode, 0, run.stderr)
+
+    def test_a_failure_without_a_report_counts(self):
+        for fail_on in ("proved", "use_after_free"):
+            run = self.ci("sh", "-c", f"test -e {self.dir}/{fail_on} && exit 0; touch {self.dir}/{fail_on}; exit 7",
+                          options=["--fail-on", fail_on, "--retries", "0"])
+            self.assertEqual(run.returncode, 7, run.stderr)
+            self.assertEqual(self.ci_json()["counts"], True)
+
+    def test_wrong_conditions_are_said_before_the_command_runs(self):
+        for options in (["--fail-on", "sometimes"], ["--fail-on", "test,proved"], ["--fail-on", "new"],
+                        ["--baseline", self.dir / "none"], ["--fail-on", "new", "--baseline", __file__]):
+            run = self.ci("sh", "-c", f"touch {self.dir}/ran", options=options)
+            self.assertEqual(run.returncode, 2, options)
+            self.assertNotEqual(run.stderr, "")
+            self.assertFalse((self.dir / "ran").exists())
+
     def test_github_hears_of_it(self):
         summary = self.dir / "summary"
         summary.write_text("before\n")

@@ -28,17 +28,25 @@ std::string stack_line(std::size_t number, const Frame& frame) {
   return line;
 }
 
-// "file:line" of the first frame that has one, else "module+0x12".
+// "file:line" of the first frame that has one, else of the first hop's instruction, else
+// "module+0x12": CASR's tools leave a report without a crash line out of SARIF.
 std::string crash_line(const Report& report) {
   for (const Frame& frame : report.crash.frames) {
     if (!frame.file.empty() && frame.line != 0) {
       return fmt::format("{}:{}", frame.file, frame.line);
     }
   }
+  const Writer* writer = report.hops.empty() ? nullptr : &report.hops.front().writer;
+  if (writer != nullptr && !writer->file.empty() && writer->line != 0) {
+    return fmt::format("{}:{}", writer->file, writer->line);
+  }
   for (const Frame& frame : report.crash.frames) {
     if (!frame.module.empty() && frame.module_offset) {
       return fmt::format("{}+{}", frame.module, to_hex(*frame.module_offset));
     }
+  }
+  if (writer != nullptr && !writer->module.empty() && writer->module_offset) {
+    return fmt::format("{}+{}", writer->module, to_hex(*writer->module_offset));
   }
   return "";
 }
