@@ -14,4 +14,14 @@ inline constexpr std::string_view kStackPointer = "the stack pointer";
 inline constexpr std::string_view kAskedSize = "the size that was asked for";
 inline constexpr std::string_view kIndex = "the index of the address";
 
+inline constexpr std::string_view kCheckedSize = "the size that a check refused";
+inline constexpr std::string_view kCheckedIndex = "the index that a check refused";
+inline constexpr std::string_view kCheckedValue = "the value that a check refused";
+
+inline constexpr std::string_view kVirtualTable = "the object's virtual table";
+
+/// Of a Source: the null that ends the list of environment variables. Who looks for one that is not set ends
+/// there.
+inline constexpr std::string_view kEndOfEnvironment = "the end of the environment";
+
 }  // namespace culprit::report
