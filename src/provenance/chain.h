@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,10 +14,12 @@
 #include "provenance/crash_scene.h"
 #include "provenance/engine.h"
 #include "provenance/hops.h"
+#include "provenance/kernel_input.h"
 #include "provenance/last_writer.h"
 #include "provenance/pointer_origin.h"
 #include "provenance/process_image.h"
 #include "provenance/source_passes.h"
+#include "provenance/start_block.h"
 
 namespace culprit::provenance {
 
@@ -72,6 +75,8 @@ class Chain {
   [[nodiscard]] bool stack_is_full() const;
   /// The chain begins in what a program that stopped itself had in hand.
   void begin_at_abort(report::Suspect& out);
+  /// The chain begins at a check of the program's own that failed. False: which one is not known.
+  Result<bool> begin_at_guard(report::Suspect& out);
   void begin_at_release(const AbortScene& scene, report::Suspect& out);
   [[nodiscard]] std::optional<report::Location> object_taken(const ResolvedSource& made,
                                                             const Moment& later,
@@ -103,8 +108,18 @@ class Chain {
   /// Follows a value through the memories that it was kept in, as a side branch: "the index".
   void follow_copies(ResolvedSource source, Moment moment, std::uint64_t value, std::uint32_t parent,
                      std::string_view what);
-  /// The kernel's or a mapping's bytes.
-  void end_at_kernel(const WriterHit& writer, const ResolvedSource& resolved);
+  /// Says who read the value and returned it to `user`, if somebody did.
+  void add_load(const ResolvedSource& resolved, const binary::CodeLocation& user, std::uint64_t value);
+  /// The kernel's or a mapping's bytes. True: they came from where the chain goes on.
+  bool end_at_kernel(const WriterHit& writer, const ResolvedSource& resolved);
+
+  /// Which argument or environment variable the address is of. One pass.
+  std::optional<StartBlockPart> part_of_start_block(const replay::Mark& exec, Address address);
+
+  /// Names the descriptor, path and position in `hop`, the hop of a system call that wrote the link's slot.
+  /// Where a recorded process had written the bytes, the hop says so, and the chain goes on there: true.
+  bool follow_input(const WriterHit& writer, report::Hop& hop);
+  bool cross_to(const KernelInput& input, const Slot& slot);
 
   /// Of a slot that was never written in its owner's life: a write of another part of that object, if there
   /// was one, as a side branch.
@@ -153,7 +168,8 @@ class Chain {
 
   report::Report report_;
   replay::CrashCandidate candidate_;
-  std::optional<ProcessImage> image_;
+  std::vector<std::unique_ptr<ProcessImage>> images_;  ///< of all processes that the chain came through
+  ProcessImage* image_ = nullptr;  ///< of the one where it is now; the first is the one that failed
   CrashScene scene_;
   std::vector<crash::CrashReport> crashes_;
   const crash::CrashReport* crash_ = nullptr;

@@ -178,51 +178,6 @@ void Chain::add_writer(const WriterHit& writer, const ResolvedSource& resolved) 
   report_.hops.back().bytes = bytes_;
 }
 
-void Chain::end_at_kernel(const WriterHit& writer, const ResolvedSource& resolved) {
-  const Link& link = *link_;
-  const replay::Hit::Kernel& kernel = *writer.hit.kernel;
-  report::Hop hop = writer_hop(*image_, writer, link.slot, resolved.source, resolved.place, style_);
-  const report::RegionKind region = link.place.location.region;
-  const std::string name = name_of(link.place.location);
-  const bool at_exec = syscall_name(kernel.syscall) == "execve";
-  if (kernel.remapped &&
-      (region == report::RegionKind::global || region == report::RegionKind::code)) {
-    hop.kind = report::HopKind::initial_image;
-    hop.summary = fmt::format("{} has held {} since the program's file was mapped", name,
-                              to_hex(link.slot.value));
-    hop.note = "no instruction wrote these bytes after their file was mapped";
-    report_.hops.push_back(std::move(hop));
-    return stop(report::StopReason::initial_image, "no instruction ever wrote the slot");
-  }
-  if (at_exec) {
-    hop.kind = report::HopKind::initial_image;
-    hop.source.emplace();
-    hop.source->kind = report::SourceKind::argument;
-    hop.source->description = "the program's arguments or environment";
-    hop.summary =
-        fmt::format("{} has held {} since the program was started: an argument or the environment",
-                    name, to_hex(link.slot.value));
-    report_.hops.push_back(std::move(hop));
-    return stop(report::StopReason::initial_image, "the program was started with it");
-  }
-  const replay::Mapping* mapping = image_->mapping_of(link.slot.address);
-  if (kernel.remapped && syscall_name(kernel.syscall) == "mmap" && mapping != nullptr &&
-      mapping->kind == replay::MappingKind::file && !mapping->path.empty()) {
-    hop.syscall->path = mapping->path;
-    hop.syscall->file_offset =
-        mapping->file_offset + static_cast<std::uint64_t>(link.slot.address - mapping->range.start);
-    hop.syscall->descriptor = static_cast<std::int32_t>(kernel.arguments[4]);
-    hop.source.emplace();
-    hop.source->kind = report::SourceKind::file;
-    hop.source->description = mapping->path;
-    hop.summary = fmt::format("{} holds {} of {}, mapped by {}", name, to_hex(link.slot.value),
-                              mapping->path, hop.syscall->name);
-  }
-  report_.hops.push_back(std::move(hop));
-  stop(kernel.remapped ? report::StopReason::mapping_created : report::StopReason::kernel_input,
-       report_.hops.back().syscall->name);
-}
-
 bool Chain::step() {
   if (!link_->place.no_debug_info.empty()) image_->warn(link_->place.no_debug_info);
   begin_phase(fmt::format("finding the last writer of {}", name_of(link_->place.location)));
@@ -311,8 +266,7 @@ bool Chain::step() {
   }
   if (lifetimes(*found, resolved)) return false;
   if (writer.hit.kernel) {
-    end_at_kernel(writer, resolved);
-    return false;
+    return end_at_kernel(writer, resolved);
   }
 
   if (writer.writer) {
@@ -377,12 +331,18 @@ bool Chain::go_on(const ResolvedSource& resolved, const Moment& moment,
   };
   switch (source.kind) {
     case ValueSource::Kind::memory:
-      if (source.address && resolved.place)
+      if (source.address && resolved.place) {
+        add_load(resolved, code, low_bytes(value, source.offset, source.size));
         return link(low_bytes(value, source.offset, source.size));
+      }
       break;
     case ValueSource::Kind::arithmetic:
       bytes_.reset();  // of a value that was computed from others
-      if (source.address && source.value && resolved.place) return link(*source.value);
+      if (source.address && source.value && resolved.place) {
+        // A null that an offset was added to.
+        if (*source.value == 0) add_load(resolved, code, 0);
+        return link(*source.value);
+      }
       born(resolved, code, value);
       stop(report::StopReason::arithmetic, source.instruction);
       return false;

@@ -73,6 +73,10 @@ std::optional<FaultingAccess> find_fault(const ProcessImage& image, const Regist
     fault.index |= fault.pointer && !operand.base && image.is_mapped(Address{
                                                        static_cast<std::uint64_t>(operand.disp)});
     fault.pointer_value = fault.pointer ? registers[*fault.pointer] : address->value;
+    if (operand.base && operand.index && operand.scale == 1 &&
+        registers[*operand.base] == registers[*operand.index]) {
+      fault.twin = fault.pointer == operand.base ? operand.index : operand.base;
+    }
     return fault;
   }
   return std::nullopt;
@@ -108,6 +112,20 @@ std::optional<Slot> return_slot(const Moment& moment, std::uint64_t target, cons
   return std::nullopt;
 }
 
+/// The instruction that a thread was stopped by, if it is made for that (ud2, int3): compilers put them where
+/// a check has failed.
+std::optional<Address> trap_at(const Registers& registers, const MemoryReader& memory) {
+  for (const std::int64_t behind : {1, 0}) {  // int3 is reported behind it
+    const Address at = registers.pc() - behind;
+    const auto instruction = x86::decode_at(memory, at);
+    if (instruction.ok() && instruction->flow == x86::Flow::stop &&
+        (behind == 0 || instruction->bytes[0] == std::byte{0xcc})) {
+      return at;
+    }
+  }
+  return std::nullopt;
+}
+
 class CrashObserver : public replay::PassObserver {
  public:
   CrashObserver(ProcessImage& image, const replay::CrashCandidate& candidate,
@@ -127,6 +145,10 @@ class CrashObserver : public replay::PassObserver {
       scene.named_value = memory.read_u64(*named_);
     }
     check_heap(live);
+    const auto trap = candidate_.deterministic ? trap_at(registers, memory) : std::nullopt;
+    if (trap || !candidate_.deterministic) {
+      scene.check = find_failed_check(image_, scene.moment, trap, memory);
+    }
     if (!candidate_.deterministic) {
       scene.abort = look_at_abort(image_, scene.moment, live);
       return;
@@ -145,6 +167,15 @@ class CrashObserver : public replay::PassObserver {
     }
     if (!question) return;
     scene.fault_source = find_source(image_, scene.moment, *question, memory);
+    if (scene.fault->twin && scene.fault_source->kind == ValueSource::Kind::arithmetic) {
+      // [a + b] with both zero: an offset is computed, a pointer is not.
+      question->asked = x86::whole(*scene.fault->twin);
+      ValueSource other = find_source(image_, scene.moment, *question, memory);
+      if (other.kind != ValueSource::Kind::arithmetic) {
+        scene.fault->pointer = scene.fault->twin;
+        scene.fault_source = std::move(other);
+      }
+    }
     if (scene.fault_source->kind == ValueSource::Kind::memory && scene.fault_source->address) {
       scene.fault_place = describe_source(image_, scene.moment, *scene.fault_source->address,
                                           scene.fault_source->size, memory);

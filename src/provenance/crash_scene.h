@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "crash/crash_report.h"
 #include "provenance/abort_scene.h"
+#include "provenance/failed_check.h"
 #include "provenance/last_writer.h"
 #include "provenance/moment.h"
 #include "provenance/process_image.h"
@@ -26,6 +27,7 @@ struct FaultingAccess {
   x86::Instruction instruction;
   Address address;                ///< that was accessed (the fault address), or jumped to
   std::optional<Gpr> pointer;     ///< the register that held the bad pointer, if one did
+  std::optional<Gpr> twin;        ///< the other register of the sum, if it held the same value
   bool index = false;             ///< that register is the index, and the base is a good address
   std::uint64_t pointer_value = 0;
   bool write = false;
@@ -56,6 +58,8 @@ struct CrashScene {
   std::optional<Slot> return_slot;
   /// What a program that stopped itself was unhappy about.
   std::optional<AbortScene> abort;
+  /// Where it decided to stop, if it did.
+  std::optional<FailedCheck> check;
 };
 
 /// One pass to the crash mark. `named` is the slot that the crash report names, if it does. Verifies the

@@ -132,12 +132,15 @@ Result<report::Report> Chain::run() {
   style_ = RevisitStyle{options_.revisit_prefix, options_.trace_directory};
   CULPRIT_TRY(pick_crash());
   pick_suspect();
-  image_.emplace(index_, candidate_.process, candidate_.event, options_.source_prefixes);
+  images_.push_back(std::make_unique<ProcessImage>(index_, candidate_.process, candidate_.event,
+                                                   options_.source_prefixes));
+  image_ = images_.front().get();
   report_.program.pid = candidate_.process;
   CULPRIT_TRY(find_first_link());
   if (link_) first_reader_ = link_->reader;
   follow();
   check_pointer_into_frame();
+  image_ = images_.front().get();
   check_pointer_to_number();
   explain_unmapped();
   begin_phase({});
@@ -151,7 +154,12 @@ Result<report::Report> Chain::run() {
     report_.program.executable = main->path;
     report_.program.build_id = main->build_id;
   }
-  report_.warnings = image_->warnings();
+  for (const auto& image : images_) {
+    for (const std::string& warning : image->warnings()) {
+      auto& all = report_.warnings;
+      if (std::find(all.begin(), all.end(), warning) == all.end()) all.push_back(warning);
+    }
+  }
   return std::move(report_);
 }
 

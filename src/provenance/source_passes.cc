@@ -7,6 +7,7 @@
 
 #include "provenance/cached_memory.h"
 #include "provenance/heap.h"
+#include "provenance/number_text.h"
 #include "provenance/pass_stats.h"
 #include "provenance/slice/window_slice.h"
 #include "provenance/window_moment.h"
@@ -247,7 +248,37 @@ struct WindowQuestion {
   std::optional<Address> at;
   /// The answer is where the way begins in the window, not the first named memory on it.
   bool to_the_end = false;
+  bool number = false;  ///< see ValueQuestion
 };
+
+/// A character that a value was computed from, perhaps.
+struct Character {
+  Address address;
+  Address pc;  ///< of the instruction that read it
+  std::size_t step = 0;
+};
+
+/// The single bytes that the computations of a slice have read, the nearest first.
+std::vector<Character> characters(const WindowSlice& slice) {
+  constexpr std::size_t kMost = 64;
+  std::vector<Character> out;
+  for (const WindowPiece& piece : slice.pieces) {
+    if (!piece.parent) continue;  // moved, not computed
+    for (const PathStep& step : piece.path) {
+      const auto* range = step.from ? std::get_if<ByteRange>(&*step.from) : nullptr;
+      if (range != nullptr && range->size == 1 && out.size() < kMost) {
+        out.push_back({range->start, step.pc, step.index});
+      }
+    }
+    const auto* range = piece.origin.kind == OriginKind::memory && piece.origin.place
+                            ? std::get_if<ByteRange>(&*piece.origin.place)
+                            : nullptr;
+    if (range != nullptr && range->size == 1 && out.size() < kMost) {
+      out.push_back({range->start, piece.origin.pc, piece.origin.step});
+    }
+  }
+  return out;
+}
 
 /// Slices the window when it arrives, and names the place that it leads to.
 class WindowObserver : public replay::PassObserver {
@@ -274,6 +305,7 @@ class WindowObserver : public replay::PassObserver {
     }
     query.code = &code_;
     query.asked = question_.asked;
+    query.number = question_.number;
     query.mapped = [this](std::uint64_t a) { return image_.is_mapped(Address{a}); };
     if (question_.at) {
       std::size_t at = window.steps.size();
@@ -314,11 +346,13 @@ class WindowObserver : public replay::PassObserver {
       return;
     }
     stations_ = stations(*slice, query, frame_);
+    if (!question_.to_the_end) characters_ = characters(*slice);
     if (stations_.empty()) out_.source.note = "the step window explains no byte of the value";
   }
 
   void on_end(const replay::Position&, const Registers&, const replay::LiveState& live) override {
     const CachedMemory memory(live);
+    if (read_from_text(memory)) return;
     const std::size_t last = question_.to_the_end ? oldest_of_the_program() : 0;
     for (std::size_t i = 0; i < stations_.size(); ++i) {
       const ValueSource& source = stations_[i].source;
@@ -353,6 +387,32 @@ class WindowObserver : public replay::PassObserver {
   }
 
  private:
+  /// A number that was computed from the characters of a text which says it: the chain goes on with the text.
+  bool read_from_text(const MemoryReader& memory) {
+    if (!question_.value) return false;
+    const auto size = static_cast<std::uint32_t>(std::min<std::uint64_t>(8, size_of(question_.asked)));
+    for (const Character& character : characters_) {
+      const auto text = text_of_number(memory, character.address, *question_.value, size);
+      const auto first = text ? memory.read_as<std::uint8_t>(*text) : std::nullopt;
+      if (!first) continue;
+      out_.source = ValueSource{};
+      out_.source.kind = ValueSource::Kind::arithmetic;
+      out_.source.frame = frame_;
+      out_.source.pc = character.pc;
+      const auto instruction = x86::decode_at(code_, character.pc);
+      if (instruction.ok()) out_.source.instruction = x86::text(*instruction);
+      out_.source.address = *text;
+      out_.source.size = 1;
+      out_.source.value = *first;
+      out_.source.certainty = Certainty::likely;
+      out_.source.note = "the number was computed from the characters of a text, and the text says it";
+      out_.place = describe_source(image_, moment_, *text, 1, memory);
+      out_.frames = moment_at_step(image_, moment_, *window_, character.step, frame_, code_).frames;
+      return true;
+    }
+    return false;
+  }
+
   /// The oldest station of known value that is not inside the allocator: how an allocator comes by
   /// a block is its own affair.
   [[nodiscard]] std::size_t oldest_of_the_program() const {
@@ -409,6 +469,7 @@ class WindowObserver : public replay::PassObserver {
   std::size_t frame_;
   ResolvedSource& out_;
   std::vector<Station> stations_;
+  std::vector<Character> characters_;
   const replay::StepWindow* window_ = nullptr;
   const NoMemory gone_;
 };
@@ -524,7 +585,7 @@ Result<ResolvedSource> resolve_by_window(replay::Replay& replay, const ProcessIm
     out.source.note = "the bytes asked for have no known place";
     return out;
   }
-  const WindowQuestion window{*asked, value, std::nullopt, false};
+  const WindowQuestion window{*asked, value, std::nullopt, false, question.number};
   return ask_windows(replay, image, moment, question.frame, code, window, limits, deadline, stats,
                      std::move(out));
 }
@@ -538,7 +599,7 @@ Result<ResolvedSource> resolve_register_at(replay::Replay& replay, const Process
   ResolvedSource out;
   out.source.frame = frame;
   out.source.pc = pc;
-  const WindowQuestion window{x86::whole(reg), std::nullopt, pc, to_the_end};
+  const WindowQuestion window{x86::whole(reg), std::nullopt, pc, to_the_end, false};
   return ask_windows(replay, image, moment, frame, code, window, limits, deadline, stats,
                      std::move(out));
 }

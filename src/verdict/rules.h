@@ -36,10 +36,14 @@ bool smashed_stack(report::Report& report);
 bool from_signal_handler(report::Report& report);
 /// The chain ends outside the program: a system call's input.
 bool from_kernel(report::Report& report);
+/// The value came through a pipe or a socket from another recorded process.
+bool from_other_process(report::Report& report);
 /// The chain ends in the arguments or the environment.
 bool from_command_line(report::Report& report);
 /// No store made the value: its page was replaced.
 bool replaced(report::Report& report);
+/// A value that a check of the program's own refused (check_rules.cc).
+bool refused_by_check(report::Report& report);
 /// An index that leads out of its array.
 bool bad_index(report::Report& report);
 /// A null that another thread stored where this one read.
