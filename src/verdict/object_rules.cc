@@ -267,8 +267,10 @@ bool inside_container(const std::vector<report::Frame>& frames) {
         name.find("_Sp_counted") != std::string::npos || name.find('~') != std::string::npos) {
       return false;
     }
-    if (f.file.empty() || f.file.starts_with("./")) continue;
-    if (f.file.starts_with("/usr/")) {
+    const bool in_library =
+        f.file.starts_with("/usr/") || (f.file.empty() && name.find("std::") != std::string::npos);
+    if (!in_library && (f.file.empty() || f.file.starts_with("./"))) continue;
+    if (in_library) {
       if (names_one(name, kMovers)) return true;
       continue;
     }

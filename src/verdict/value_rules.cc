@@ -382,6 +382,10 @@ bool confused_types(Report& report) {
     if (!hop.main_line || hop.kind != HopKind::store || !hop.location || !hop.location->owner)
       continue;
     if (hop.location->region == report::RegionKind::stack) continue;
+    // A part counts as the number if the rest of the value is zero.
+    const bool whole =
+        !hop.bytes || (hop.bytes->first == 0 && hop.value_after == report.suspect->value);
+    if (!whole) continue;
     const report::Owner& owner = *hop.location->owner;
     // What a library's own parameter is called says nothing of the program's types.
     if (owner.variable.starts_with("*__")) continue;
