@@ -1,0 +1,183 @@
+#include "cli/open_command.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "agent/launch.h"
+#include "cli/debugger.h"
+#include "cli/exit_codes.h"
+#include "cli/replay_server.h"
+#include "recorder/engine_choice.h"
+#include "recorder/engine_probe.h"
+#include "recorder/trace_info.h"
+#include "report/write.h"
+
+namespace culprit::cli {
+namespace fs = std::filesystem;
+namespace {
+
+/// Words between spaces; quotes have no meaning.
+std::vector<std::string> words_of(const std::string& text) {
+  std::vector<std::string> out;
+  std::size_t at = 0;
+  while ((at = text.find_first_not_of(" \t", at)) != std::string::npos) {
+    const std::size_t end = std::min(text.find_first_of(" \t", at), text.size());
+    out.push_back(text.substr(at, end - at));
+    at = end;
+  }
+  return out;
+}
+
+/// The hop whose moment the report tells: this one, or the nearest that it explains. The gdb
+/// commands choose in the same way (gdbscripts/culprit_gdb/report.py).
+const report::Hop& hop_with_directions(const report::Report& report, std::size_t index) {
+  std::size_t at = index;
+  while (!(report.hops[at].revisit && !report.hops[at].revisit->gdb_commands.empty()) &&
+         report.hops[at].parent && *report.hops[at].parent < at) {
+    at = *report.hops[at].parent;
+  }
+  return report.hops[at];
+}
+
+/// The trace that a report is about: the one that was named, else the report's own folder, else
+/// what the report says.
+Result<recorder::TraceInfo> find_trace(const std::string& named, const fs::path& report_file,
+                                       const report::Report& report) {
+  if (!named.empty()) return recorder::examine_trace(named);
+  const std::string& said = report.trace.directory;
+  std::error_code code;
+  // A report is no reason to look at a relative path.
+  if (said.starts_with('/') && fs::is_directory(said, code)) return recorder::examine_trace(said);
+  if (auto beside = recorder::examine_trace(report_file.parent_path()); beside.ok()) return beside;
+  return Error{ErrorCode::bad_input,
+               "the report's trace is not here any more; say where it is with --trace DIR"};
+}
+
+class OpenCommand final : public Command {
+ public:
+  CLI::App* add_to(CLI::App& app) override {
+    CLI::App* command =
+        app.add_subcommand("open", "Replay in gdb, standing exactly at a hop of a report");
+    command
+        ->add_option("report", report_, "The report's JSON, or the trace's folder that it lies in")
+        ->required()
+        ->type_name("REPORT.json");
+    command->add_option("-n,--hop", hop_, "The hop to stand at; 0 is the crash")
+        ->check(CLI::Range(0, 999))
+        ->capture_default_str();
+    command->add_option("--trace", trace_, "The trace's folder, if it is not where the report says")
+        ->type_name("DIR");
+    command
+        ->add_option("--debugger", debugger_, "gdb, or a program with its options; split at spaces")
+        ->type_name("COMMAND")
+        ->capture_default_str();
+    command
+        ->add_option("-c,--command", commands_,
+                     "A command for gdb, once it stands there; may be repeated")
+        ->type_name("GDB-COMMAND")
+        ->allow_extra_args(false);
+    command->add_flag("--batch", batch_, "No prompt: end after the commands");
+    command->footer(
+        "In gdb: culprit hops, culprit goto N, culprit blame EXPR, culprit history EXPR, culprit "
+        "note "
+        "TEXT.\n"
+        "Examples:\n"
+        "  culprit open report.json\n"
+        "  culprit open report.json --hop 2 --batch -c backtrace -c 'info locals'\n"
+        "  culprit open report.json --debugger 'gdb -tui'");
+    return command;
+  }
+
+  int run(const CommonOptions& common) override {
+    Progress progress(common.verbosity());
+    const Result<int> code = open(progress);
+    progress.pause();
+    return code.ok() ? *code : report_error(code.error());
+  }
+
+ private:
+  Result<int> open(Progress& progress) {
+    DebuggerOptions debugger;
+    debugger.program = words_of(debugger_);
+    if (debugger.program.empty()) return Error{ErrorCode::usage, "--debugger: no program is named"};
+    if (!find_program(debugger.program.front())) {
+      return Error{ErrorCode::usage, debugger.program.front() +
+                                         ": no such debugger (on Debian: apt-get install gdb)"};
+    }
+    std::error_code code;
+    fs::path file = fs::absolute(report_, code);
+    if (fs::is_directory(file, code)) file /= "culprit-report.json";
+    Result<report::Report> report = report::read_report(file.string());
+    if (!report.ok()) {
+      // A file that was named and is not there is a mistake of the call.
+      const bool missing = report.error().code == ErrorCode::not_found;
+      return missing ? Error{ErrorCode::usage, report.error().message} : report.error();
+    }
+    if (hop_ >= report->hops.size()) {
+      return Error{ErrorCode::usage,
+                   report->hops.empty()
+                       ? std::string("the report has no hops")
+                       : fmt::format("the report has no hop {}; its last one is {}", hop_,
+                                     report->hops.size() - 1)};
+    }
+    const report::Hop& hop = hop_with_directions(*report, hop_);
+    ReplayServerOptions server;
+    server.event = hop.revisit && hop.revisit->event ? hop.revisit->event : hop.position.event;
+    if (!server.event) {
+      return Error{ErrorCode::bad_input,
+                   fmt::format("the report does not tell when hop {} was", hop_)};
+    }
+    server.process = hop.position.process;
+
+    CULPRIT_ASSIGN(const recorder::TraceInfo info, find_trace(trace_, file, *report));
+    CULPRIT_ASSIGN(const recorder::RrProgram rr, recorder::find_rr());
+    CULPRIT_ASSIGN(server.agent, agent::find_agent());
+    CULPRIT_ASSIGN(debugger.script, find_gdb_script());
+    // Reading the whole trace to learn this would take longer than the replay; a report that is
+    // wrong about it leads to a replay that rr refuses.
+    const bool hardware = report->engine.ticks == "hardware" && !info.has_landings;
+    const auto engine = recorder::choose_replay_engine(
+        hardware, hardware ? recorder::probe_hardware_counters() : recorder::Capability{});
+    if (!engine.ok()) return engine.error().with_context(info.path.string());
+    server.software_ticks = *engine == recorder::Engine::software;
+    server.rr = rr.path;
+    server.trace = info.path;
+
+    progress.phase(fmt::format("replaying to event {}", server.event.value));
+    CULPRIT_ASSIGN(const ReplayServer replay, ReplayServer::start(server));
+    progress.pause();
+    debugger.rr = rr.path;
+    debugger.port = replay.port();
+    debugger.report = file;
+    debugger.trace = info.path;
+    debugger.hop = hop_;
+    debugger.batch = batch_;
+    debugger.commands = commands_;
+    CULPRIT_ASSIGN(const DebuggerOutcome outcome, run_debugger(debugger));
+    if (!outcome.stood_at_hop) {
+      return Error{ErrorCode::replay_failed,
+                   fmt::format("the debugger did not come to hop {} (it ended with {})", hop_,
+                               outcome.status.describe())};
+    }
+    return static_cast<int>(exit_ok);
+  }
+
+  std::string report_;
+  std::string trace_;
+  std::string debugger_ = "gdb";
+  std::size_t hop_ = 0;
+  std::vector<std::string> commands_;
+  bool batch_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_open_command() { return std::make_unique<OpenCommand>(); }
+
+}  // namespace culprit::cli
