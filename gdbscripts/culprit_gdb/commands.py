@@ -22,6 +22,8 @@ class State:
     report = None
     at = None           # index of the hop that was gone to last
     started_at = None   # the hop whose event rr was started at, until something has run
+    folder = None       # for the reports of culprit blame
+    blames = 0
 
 
 def say(text=""):
@@ -193,14 +195,20 @@ Passes over the trace look back from where gdb stands; gdb itself does not move.
         trace = trace_now()
         say(f"{harmless(argument)} at {address:#x} holds {value:#x}. Looking back from event {here.event} of "
             f"thread {here.thread} …")
-        with tempfile.TemporaryDirectory(prefix="culprit-gdb-") as folder:
-            path = os.path.join(folder, "report.json")
-            code, out, err = tool.run_tool(
-                ["-q", "triage", "--json", path, *here.options(), "--pid", str(here.process), "--address",
-                 f"{address:#x}", "--size", str(size), "--pointer", f"{value:#x}", "--", trace])
-            if code not in (0, 3) or not os.path.exists(path):
-                raise Failure(f"culprit triage ended with {code}: {last_line(err)}")
-        gdb.write(out)
+        if State.folder is None:
+            # Goes when gdb does.
+            State.folder = tempfile.TemporaryDirectory(prefix="culprit-gdb-")
+        State.blames += 1
+        path = os.path.join(State.folder.name, f"blame-{State.blames}.json")
+        code, out, err = tool.run_tool(
+            ["-q", "triage", "--json", path, *here.options(), "--pid", str(here.process), "--address",
+             f"{address:#x}", "--size", str(size), "--pointer", f"{value:#x}", "--", trace])
+        if code not in (0, 3) or not os.path.exists(path):
+            raise Failure(f"culprit triage ended with {code}: {last_line(err)}")
+        # What the text says of going there by hand, `culprit goto` does.
+        gdb.write(re.sub(r"^How to go there\n(?:^ .*\n)*\n?", "", out, flags=re.M))
+        say(f"culprit load {path} takes these hops for culprit goto; gdb has not moved.")
+        gdb.set_convenience_variable("culprit_blame", path)
 
 
 class History(Subcommand):

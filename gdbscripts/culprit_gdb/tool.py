@@ -1,5 +1,6 @@
 """The culprit program, for what needs passes over the trace."""
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -43,5 +44,5 @@ def run_tool(arguments, timeout=600):
 
 def has_command(name):
     """Whether this culprit has the subcommand."""
-    code, _, _ = run_tool([name, "--help"], timeout=30)
-    return code == 0
+    _, out, _ = run_tool(["--help"], timeout=30)
+    return re.search(rf"^ +{re.escape(name)}\b", out, re.M) is not None

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "cli/exit_codes.h"
+#include "cli/moment_options.h"
 #include "cli/triage.h"
 #include "cli/triage_options.h"
 
@@ -19,8 +20,11 @@ class TriageCommand final : public Command {
         ->required()
         ->type_name("TRACE");
     flags_.add_to(*command, "--timeout");
+    moment_.add_to(*command);
     command->footer(
-        "Example: culprit triage --json report.json ~/.local/share/culprit/reproducer-0\n"
+        "Examples:\n"
+        "  culprit triage --json report.json ~/.local/share/culprit/reproducer-0\n"
+        "  culprit triage TRACE --address 0x7ffd1000 --at-event 101 --at-thread 4711 --at-pc 0x401180\n"
         "Exit code 0: the chain is complete; 3: it stops before the origin, and the report says why.");
     return command;
   }
@@ -29,6 +33,9 @@ class TriageCommand final : public Command {
     Result<TriageRequest> request = flags_.request();
     if (!request.ok()) return report_error(request.error());
     request->trace = trace_;
+    auto moment = moment_.moment();
+    if (!moment.ok()) return report_error(moment.error());
+    request->at = *std::move(moment);
     Progress progress(common.verbosity());
     const Result<report::Report> report = triage(*request, progress);
     progress.pause();
@@ -41,6 +48,7 @@ class TriageCommand final : public Command {
 
  private:
   TriageFlags flags_;
+  MomentFlags moment_;
   std::string trace_;
 };
 

@@ -130,11 +130,18 @@ void Chain::follow() {
 
 Result<report::Report> Chain::run() {
   style_ = RevisitStyle{options_.revisit_prefix, options_.trace_directory};
-  CULPRIT_TRY(pick_crash());
-  pick_suspect();
+  if (options_.at && !options_.overrides.address) {
+    return Error{ErrorCode::usage, "a moment was named, but no slot: say it with --address"};
+  }
+  if (options_.at) {
+    CULPRIT_TRY(pick_asked_moment());
+  } else {
+    CULPRIT_TRY(pick_crash());
+    pick_suspect();
+  }
   image_.emplace(index_, candidate_.process, candidate_.event, options_.source_prefixes);
   report_.program.pid = candidate_.process;
-  CULPRIT_TRY(find_first_link());
+  CULPRIT_TRY(options_.at ? begin_at_question() : find_first_link());
   if (link_) first_reader_ = link_->reader;
   follow();
   check_pointer_into_frame();

@@ -9,6 +9,8 @@ Cases:
   speed     the way to a hop takes at most 3 times what plain rr takes to the hop's event
   terminal  on a terminal: a prompt, Ctrl-C, quit, and SIGTERM, SIGHUP; nothing is left behind
   hostile   nothing of a report becomes a command
+  blame     `culprit blame` of each hop's slot, asked at the hop, gives the chain from that hop on
+  bare      the commands in a gdb that has no rr, no report and no culprit program, and notes
 
 Exit code: 0 all true, 1 not, 77 this machine cannot record, or there is no gdb (ctest: skipped).
 """
@@ -358,7 +360,128 @@ def check_hostile(args, work, path, report):
     return problems
 
 
-CASES = {"hops": check_hops, "speed": check_speed, "terminal": check_terminal, "hostile": check_hostile}
+def chain_from(report, first):
+    """What must not depend on where the question was asked."""
+    return [(hop["kind"], hop["writer"].get("function"), hop["writer"].get("line"), hop.get("value_after"),
+             hop.get("location", {}).get("address")) for hop in report["hops"][first:] if hop.get("main_line", True)]
+
+
+def check_blame(args, work, path, report):
+    problems = []
+    asked = 0
+    for hop in with_moment(report):
+        location = hop.get("location", {})
+        if hop["kind"] not in ("store", "runtime_store", "kernel_write") or location.get("size") not in (1, 2, 4, 8):
+            continue
+        kind = {1: "char", 2: "short", 4: "int", 8: "long"}[location["size"]]
+        copy = os.path.join(work, f"blame-{hop['index']}.json")
+        result = open_hop(args, work, path, hop["index"], [
+            "set language c", f"culprit blame *(unsigned {kind}*){location['address']}",
+            "python import shutil",
+            f"python shutil.copy(gdb.convenience_variable('culprit_blame').string(), '{copy}')"])
+        name = f"#{hop['index']} {hop['kind']}"
+        problems += [f"{name}: {problem}" for problem in result.problems]
+        asked += 1
+        try:
+            with open(copy, encoding="utf-8") as source:
+                found = json.load(source)
+        except (OSError, ValueError):
+            problems.append(f"{name}: no answer: {result.out[-600:]} {result.err[-600:]}")
+            continue
+        wanted, got = chain_from(report, hop["index"]), chain_from(found, 1)
+        # It may go on: where a stale slot explains the crash, a chain ends that has a past of its own.
+        same = got[:len(wanted)] == wanted
+        print(f"{name}: {result.seconds:.1f} s, {len(got)} hops, "
+              f"{'the same' if same else 'others'}")
+        if not same:
+            problems.append(f"{name}: the chain is another:\n  {wanted}\n  {got}")
+        if found["hops"][0].get("value_after") != hop["value_after"] or \
+                any("look like" in warning for warning in found.get("warnings", [])):
+            problems.append(f"{name}: asked elsewhere: {found['hops'][0]} {found.get('warnings')}")
+    if asked == 0:
+        problems.append("there is no hop to ask about")
+    # Between system calls, at a place that the report does not know, and of what has no address.
+    result = open_hop(args, work, path, 0, ["culprit blame $rax", "culprit blame no_such_variable",
+                                            "culprit blame", "culprit history *(long*)$rsp"])
+    for line in ("is in no memory", "No symbol", "say an expression"):
+        if line not in result.err:
+            problems.append(f"no line with {line!r}: {result.err[-600:]}")
+    if "Traceback" in result.err:
+        problems.append("a traceback: " + result.err[-600:])
+    return problems
+
+
+def check_bare(args, work, path, report):
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "gdbscripts", "culprit.py")
+    environment = dict(quiet_home(work), PATH="/usr/bin:/bin")
+    for name in ("CULPRIT", "CULPRIT_TRACE", "CULPRIT_REPORT"):
+        environment.pop(name, None)
+    problems = []
+
+    def gdb_says(wanted, *commands, program=()):
+        command = ["gdb", "-nx", "-batch", "-iex", "set debuginfod enabled off", "-ex", f"source {script}"]
+        for line in commands:
+            command += ["-ex", line]
+        result = harness.run([*command, *program], environment, LIMIT, cwd=work)
+        text = result.out + result.err
+        problems.extend(result.problems)
+        if "Traceback" in text or "internal error" in text:
+            problems.append(f"{commands}: {text[-600:]}")
+        for line in wanted:
+            if line not in text:
+                problems.append(f"{commands}: no line with {line!r}: {text[-900:]}")
+        return text
+
+    gdb_says(["culprit: no report is loaded: culprit load REPORT.json"], "culprit hops")
+    gdb_says(["no report is loaded"], "culprit goto 1")
+    gdb_says(["no report is loaded"], "culprit note text")
+    gdb_says(["No such file or directory"], "culprit load nowhere.json")
+    gdb_says(["say which report"], "culprit load")
+    gdb_says(["nothing is being replayed"], "culprit blame 1")
+    gdb_says(["nothing is being replayed"], "culprit history 1")
+    gdb_says(["no command nonsense"], "culprit nonsense")
+    gdb_says(["culprit goto -- Stand exactly at a hop"], "culprit")
+    gdb_says(["nothing is being replayed"], f"culprit load {path}", "culprit goto 1")
+    gdb_says([f"the report has no hop {len(report['hops'])}"], f"culprit load {path}",
+             f"culprit goto {len(report['hops'])}")
+    for argument in ("-1", "x", "1 2", "$(id)", ""):
+        gdb_says(["say the number of a hop"], f"culprit load {path}", f"culprit goto {argument}")
+    gdb_says([f"#{hop['index']}" for hop in report["hops"]], f"source {script}", f"culprit load {path}", "culprit hops")
+    gdb_says(["was not started by rr"], "starti", f"culprit load {path}", "culprit goto 1", program=["/bin/true"])
+    gdb_says(["was not started by rr"], "starti", "culprit blame *(long*)$rsp", program=["/bin/true"])
+
+    for name, text in (("empty", ""), ("no JSON", "{"), ("another JSON", '{"hops": 1}'), ("a list", "[]"),
+                       ("deep", "[" * 100000), ("version 2", '{"schema_version": "2.0", "hops": []}'),
+                       ("bytes", "\udcff")):
+        bad = os.path.join(work, "bad.json")
+        with open(bad, "w", encoding="utf-8", errors="surrogateescape") as out:
+            out.write(text)
+        gdb_says(["culprit: "], f"culprit load {bad}", "culprit hops")
+
+    # Notes: kept, shown with their hop, inert; a note that cannot be kept is said to be lost.
+    gdb_says(["kept in "], f"culprit load {path}", "culprit note first \x1b[2J 'quoted' \\ $(id)")
+    text = gdb_says(["first \\x1b[2J 'quoted' \\ $(id)", "second"], f"culprit load {path}", "culprit note second",
+                    "culprit note")
+    if "\x1b" in text:
+        problems.append("an escape of a note reached the terminal")
+    kept = path[:-len(".json")] + ".notes.jsonl"
+    with open(kept, encoding="utf-8") as source:
+        lines = source.read().splitlines()
+    if [json.loads(line)["text"] for line in lines] != ["first \x1b[2J 'quoted' \\ $(id)", "second"]:
+        problems.append(f"the notes were not kept as they were written: {lines}")
+    with open(kept, "a", encoding="utf-8") as out:
+        out.write("no JSON\n[1]\n{\"text\": 1}\n" + json.dumps({"text": "\x1b]0;x\x07", "time": 1, "event": []}) + "\n")
+    text = gdb_says(["\\x1b]0;x\\x07", "second"], f"culprit load {path}", "culprit note")
+    os.remove(kept)
+    os.mkdir(kept)
+    gdb_says(["notes.jsonl: "], f"culprit load {path}", "culprit note lost")
+    left = [name for name in os.listdir(work) if name.startswith(".report")]
+    if left:
+        problems.append(f"temporary files were left: {left}")
+    return problems
+
+
+CASES = {"bare": check_bare, "blame": check_blame, "hops": check_hops, "speed": check_speed, "terminal": check_terminal, "hostile": check_hostile}
 
 if __name__ == "__main__":
     sys.exit(main())
