@@ -1,4 +1,5 @@
 #include "cli/batch_command.h"
+#include "cli/bundle_command.h"
 #include "cli/ci_command.h"
 #include "cli/cluster_command.h"
 #include "cli/command.h"
@@ -22,6 +23,7 @@ std::vector<std::unique_ptr<Command>> all_commands() {
   out.push_back(make_report_command());
   out.push_back(make_cluster_command());
   out.push_back(make_open_command());
+  out.push_back(make_bundle_command());
   out.push_back(make_doctor_command());
   out.push_back(make_completion_command());
   return out;

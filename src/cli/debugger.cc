@@ -89,6 +89,11 @@ ProcessOptions command_line(const DebuggerOptions& options, const fs::path& rr_c
   add({"-ex", "set confirm off", "-x", rr_commands.string(), "-ex", "set confirm on"});
   add({"-ex", "set sysroot /"});
   add({"-x", options.script.string()});
+  // A folder of our own making, no name from a bundle.
+  if (!options.debug_directory.empty()) {
+    add({"-ex",
+         "set debug-file-directory " + options.debug_directory.string() + ":/usr/lib/debug"});
+  }
   add({"-ex", "target extended-remote 127.0.0.1:" + std::to_string(options.port)});
   add({"-ex", "culprit arrive"});
   for (const std::string& command : options.commands) add({"-ex", command});

@@ -27,6 +27,7 @@ struct DebuggerOptions {
   std::filesystem::path report;
   std::filesystem::path trace;
   std::size_t hop = 0;
+  std::filesystem::path debug_directory;  ///< looked into before the system's; may be empty
   bool batch = false;                 ///< no prompt: ends after the commands, stdin is /dev/null
   std::vector<std::string> commands;  ///< the user's own, once it stands at the hop
 };

@@ -3,23 +3,23 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
+#include <optional>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "agent/launch.h"
+#include "bundle/archive_reader.h"
 #include "cli/debugger.h"
 #include "cli/exit_codes.h"
+#include "cli/opened_bundle.h"
 #include "cli/replay_server.h"
+#include "cli/report_trace.h"
 #include "recorder/engine_choice.h"
 #include "recorder/engine_probe.h"
 #include "recorder/trace_info.h"
-#include "report/write.h"
 
 namespace culprit::cli {
-namespace fs = std::filesystem;
 namespace {
 
 /// Words between spaces; quotes have no meaning.
@@ -45,27 +45,14 @@ const report::Hop& hop_with_directions(const report::Report& report, std::size_t
   return report.hops[at];
 }
 
-/// The trace that a report is about: the one that was named, else the report's own folder, else
-/// what the report says.
-Result<recorder::TraceInfo> find_trace(const std::string& named, const fs::path& report_file,
-                                       const report::Report& report) {
-  if (!named.empty()) return recorder::examine_trace(named);
-  const std::string& said = report.trace.directory;
-  std::error_code code;
-  // A report is no reason to look at a relative path.
-  if (said.starts_with('/') && fs::is_directory(said, code)) return recorder::examine_trace(said);
-  if (auto beside = recorder::examine_trace(report_file.parent_path()); beside.ok()) return beside;
-  return Error{ErrorCode::bad_input,
-               "the report's trace is not here any more; say where it is with --trace DIR"};
-}
-
 class OpenCommand final : public Command {
  public:
   CLI::App* add_to(CLI::App& app) override {
     CLI::App* command =
         app.add_subcommand("open", "Replay in gdb, standing exactly at a hop of a report");
     command
-        ->add_option("report", report_, "The report's JSON, or the trace's folder that it lies in")
+        ->add_option("report", report_,
+                     "The report's JSON, the trace's folder that it lies in, or a bundle")
         ->required()
         ->type_name("REPORT.json");
     command->add_option("-n,--hop", hop_, "The hop to stand at; 0 is the crash")
@@ -90,6 +77,7 @@ class OpenCommand final : public Command {
         "Examples:\n"
         "  culprit open report.json\n"
         "  culprit open report.json --hop 2 --batch -c backtrace -c 'info locals'\n"
+        "  culprit open crash.tar.zst\n"
         "  culprit open report.json --debugger 'gdb -tui'");
     return command;
   }
@@ -110,15 +98,15 @@ class OpenCommand final : public Command {
       return Error{ErrorCode::usage, debugger.program.front() +
                                          ": no such debugger (on Debian: apt-get install gdb)"};
     }
-    std::error_code code;
-    fs::path file = fs::absolute(report_, code);
-    if (fs::is_directory(file, code)) file /= "culprit-report.json";
-    Result<report::Report> report = report::read_report(file.string());
-    if (!report.ok()) {
-      // A file that was named and is not there is a mistake of the call.
-      const bool missing = report.error().code == ErrorCode::not_found;
-      return missing ? Error{ErrorCode::usage, report.error().message} : report.error();
+    std::optional<OpenedBundle> bundle;
+    if (bundle::looks_like_bundle(report_)) {
+      progress.phase("unpacking the bundle");
+      CULPRIT_ASSIGN(bundle, open_bundle(report_, {}));
+      debugger.debug_directory = bundle->debug();
     }
+    CULPRIT_ASSIGN(const NamedReport named,
+                   read_named_report(bundle ? bundle->report().string() : report_));
+    const report::Report* report = &named.report;
     if (hop_ >= report->hops.size()) {
       return Error{ErrorCode::usage,
                    report->hops.empty()
@@ -135,7 +123,8 @@ class OpenCommand final : public Command {
     }
     server.process = hop.position.process;
 
-    CULPRIT_ASSIGN(const recorder::TraceInfo info, find_trace(trace_, file, *report));
+    CULPRIT_ASSIGN(const recorder::TraceInfo info,
+                   find_trace(named, bundle && trace_.empty() ? bundle->trace().string() : trace_));
     CULPRIT_ASSIGN(const recorder::RrProgram rr, recorder::find_rr());
     CULPRIT_ASSIGN(server.agent, agent::find_agent());
     CULPRIT_ASSIGN(debugger.script, find_gdb_script());
@@ -154,7 +143,7 @@ class OpenCommand final : public Command {
     progress.pause();
     debugger.rr = rr.path;
     debugger.port = replay.port();
-    debugger.report = file;
+    debugger.report = named.file;
     debugger.trace = info.path;
     debugger.hop = hop_;
     debugger.batch = batch_;

@@ -106,6 +106,7 @@ Result<report::Report> triage(const TriageRequest& request, Progress& progress) 
   options.at = request.at;
   options.slot_size = request.slot_size;
   options.source_prefixes = request.source_prefixes;
+  options.debug_directories = request.debug_directories;
   options.trace_directory = shell_quoted(info.path.string());
   options.revisit_prefix = revisit_prefix(rr, agent, command.software_ticks);
   options.progress = [&progress](std::string_view phase, std::uint64_t hits) {

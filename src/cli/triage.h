@@ -27,6 +27,7 @@ struct TriageRequest {
   std::optional<provenance::AskedMoment> at;  ///< begin there, with overrides.address, not at a crash
   std::uint32_t slot_size = 8;                ///< bytes of the slot of overrides.address
   std::vector<std::pair<std::string, std::string>> source_prefixes;
+  std::vector<std::string> debug_directories;  ///< looked into before the system's
   unsigned attempts = 0;  ///< recordings that were made, for the report; 0: not known
 };
 

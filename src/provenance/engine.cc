@@ -139,7 +139,12 @@ Result<report::Report> Chain::run() {
     CULPRIT_TRY(pick_crash());
     pick_suspect();
   }
-  image_.emplace(index_, candidate_.process, candidate_.event, options_.source_prefixes);
+  binary::DebugFileSearch debug_files;
+  debug_files.directories.insert(debug_files.directories.begin(),
+                                 options_.debug_directories.begin(),
+                                 options_.debug_directories.end());
+  image_.emplace(index_, candidate_.process, candidate_.event, options_.source_prefixes,
+                 std::move(debug_files));
   report_.program.pid = candidate_.process;
   CULPRIT_TRY(options_.at ? begin_at_question() : find_first_link());
   if (link_) first_reader_ = link_->reader;

@@ -30,6 +30,8 @@ struct TriageOptions {
   std::uint32_t slot_size = 8;  ///< bytes of the slot of overrides.address, 1–8
   std::string output;                             ///< what the program wrote to stderr, bounded
   std::vector<std::pair<std::string, std::string>> source_prefixes;  ///< recorded prefix, local prefix
+  /// Folders of separate debug files that are looked into before the system's.
+  std::vector<std::string> debug_directories;
   std::string revisit_prefix;                     ///< shell words before "rr replay", may be empty
   std::string trace_directory;
   /// Called when a phase begins ("finding the last writer of 0x…"), with the hits so far.
