@@ -60,8 +60,7 @@ struct CrashScene {
 };
 
 /// One pass to the crash mark. `named` is the slot (1–8 bytes) that the crash report or the user names.
-/// Verifies the
-/// image's modules on the way.
+/// Verifies the image's modules on the way.
 [[nodiscard]] Result<CrashScene> visit_crash(replay::Replay& replay, ProcessImage& image,
                                              const replay::CrashCandidate& candidate,
                                              std::optional<ByteRange> named,

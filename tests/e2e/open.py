@@ -408,6 +408,54 @@ def check_blame(args, work, path, report):
             problems.append(f"no line with {line!r}: {result.err[-600:]}")
     if "Traceback" in result.err:
         problems.append("a traceback: " + result.err[-600:])
+    return problems + moments_by_hand(args, work, report)
+
+
+def moments_by_hand(args, work, report):
+    """triage --at-…, without registers: how many moments look alike is said, and a hit tells them apart."""
+    problems = []
+    hop = next((hop for hop in with_moment(report) if hop["kind"] in ("store", "runtime_store")), None)
+    if hop is None:
+        return problems
+    found = re.search(r"break \*(0x[0-9a-f]+)", " ".join(hop["revisit"]["gdb_commands"]))
+    whole = {"--at-event": str(hop["revisit"]["event"]), "--at-thread": str(hop["position"]["thread"]),
+             "--at-pc": found[1], "--address": hop["location"]["address"], "--size": str(hop["location"]["size"])}
+
+    def triage(changes, code):
+        options = {name: value for name, value in dict(whole, **changes).items() if value is not None}
+        path = os.path.join(work, "by-hand.json")
+        if os.path.exists(path):
+            os.remove(path)
+        command = [args.culprit, "-q", "triage", report["trace"]["directory"], "--json", path]
+        for name, value in options.items():
+            command += [name, value]
+        result = harness.run(command, None, LIMIT, cwd=work)
+        problems.extend(result.problems)
+        if result.code not in code:
+            problems.append(f"triage {changes}: left with {result.code}: {result.err[-300:]}")
+        if not os.path.exists(path):
+            return {}, result.err
+        with open(path, encoding="utf-8") as source:
+            return json.load(source), result.err
+
+    last, _ = triage({}, (0, 3))
+    alike = [re.match(r"(\d+) moments look like", warning) for warning in last.get("warnings", [])]
+    count = next((int(match[1]) for match in alike if match), 1)
+    print(f"by hand: {count} moments look alike")
+    if count > 1 and last["suspect"]["confidence"] != "likely":
+        problems.append("one of several moments is called proved")
+    one, _ = triage({"--at-hit": str(count)}, (0, 3))
+    if chain_from(one, 1) != chain_from(last, 1) or any("look like" in w for w in one.get("warnings", [])):
+        problems.append(f"--at-hit {count} is not the last moment: {one.get('warnings')}")
+    _, why = triage({"--at-hit": str(count + 1)}, (2,))
+    if "no moment of the trace" not in why:
+        problems.append(f"one hit too many: {why}")
+    for change in ({"--at-event": "999999999"}, {"--at-thread": "1"}, {"--address": None}, {"--at-pc": None},
+                   {"--at-thread": None}, {"--at-event": None}, {"--at-pc": "0x1"}, {"--at-registers": "rax=0x1"},
+                   {"--size": "9"}, {"--at-hit": "0"}, {"--at-event": "-1"}):
+        _, why = triage(change, (2,))
+        if len(why.strip().splitlines()) > 3:
+            problems.append(f"triage {change}: {why[-400:]}")
     return problems
 
 
