@@ -3,12 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "agent/launch.h"
+#include "base/file.h"
+#include "binary/separate_debug_file.h"
 #include "bundle/archive_reader.h"
 #include "cli/debugger.h"
 #include "cli/exit_codes.h"
@@ -43,6 +48,31 @@ const report::Hop& hop_with_directions(const report::Report& report, std::size_t
     at = *report.hops[at].parent;
   }
   return report.hops[at];
+}
+
+/// rr gives gdb the trace's copies of the program's files, and their debuglinks lead nowhere from
+/// there. So the debug files of the modules that the hops are in are put where gdb looks by build
+/// id. A report is not believed here: a link is made for the build id that the module's own file
+/// has.
+Result<TemporaryDirectory> link_debug_files(const report::Report& report) {
+  namespace fs = std::filesystem;
+  CULPRIT_ASSIGN(TemporaryDirectory folder, TemporaryDirectory::create("culprit-debug-"));
+  std::set<std::string> seen;
+  constexpr std::size_t kMost = 64;
+  for (const report::Hop& hop : report.hops) {
+    const std::string& id = hop.writer.build_id;
+    if (!hop.writer.module.starts_with('/') || seen.size() == kMost || !seen.insert(id).second) {
+      continue;
+    }
+    const auto debug = binary::separate_debug_file(hop.writer.module, id);
+    // Nothing is wrong then: it needs none, or it is not here, and gdb shows addresses.
+    if (!debug.ok() || id.size() <= 2) continue;
+    std::error_code code;
+    const fs::path place = folder.path() / ".build-id" / id.substr(0, 2);
+    fs::create_directories(place, code);
+    fs::create_symlink(fs::absolute(*debug, code), place / (id.substr(2) + ".debug"), code);
+  }
+  return folder;
 }
 
 class OpenCommand final : public Command {
@@ -138,6 +168,8 @@ class OpenCommand final : public Command {
     server.rr = rr.path;
     server.trace = info.path;
 
+    CULPRIT_ASSIGN(const TemporaryDirectory debug_files, link_debug_files(*report));
+    if (debugger.debug_directory.empty()) debugger.debug_directory = debug_files.path();
     progress.phase(fmt::format("replaying to event {}", server.event.value));
     CULPRIT_ASSIGN(const ReplayServer replay, ReplayServer::start(server));
     progress.pause();

@@ -371,6 +371,8 @@ def check_blame(args, work, path, report):
     asked = 0
     for hop in with_moment(report):
         location = hop.get("location", {})
+        if hop.get("main_line") is False:
+            continue
         if hop["kind"] not in ("store", "runtime_store", "kernel_write") or location.get("size") not in (1, 2, 4, 8):
             continue
         kind = {1: "char", 2: "short", 4: "int", 8: "long"}[location["size"]]
