@@ -22,12 +22,13 @@ class LookAlikes : public replay::PassObserver {
                       (!asked_.registers || hit.registers.gpr == *asked_.registers);
     if (!fits) return replay::Next::go_on;
     ++count;
-    ordinal = hit.ordinal;
-    return asked_.hit && count == *asked_.hit ? replay::Next::stop_pass : replay::Next::go_on;
+    // No stop at the one that was asked for: the replay goes on while hits are on their way here.
+    if (!asked_.hit || count == *asked_.hit) ordinal = hit.ordinal;
+    return replay::Next::go_on;
   }
 
   std::uint64_t count = 0;
-  std::uint64_t ordinal = 0;  ///< of the last one
+  std::uint64_t ordinal = 0;  ///< of the last one, or of the one that was asked for
 
  private:
   const AskedMoment& asked_;
