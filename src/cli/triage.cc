@@ -103,14 +103,18 @@ Result<report::Report> triage(const TriageRequest& request, Progress& progress) 
   options.timeout = request.timeout;
   if (request.pid) options.process = ProcessId{*request.pid};
   options.overrides = request.overrides;
+  options.at = request.at;
+  options.slot_size = request.slot_size;
   options.source_prefixes = request.source_prefixes;
+  options.debug_directories = request.debug_directories;
   options.trace_directory = shell_quoted(info.path.string());
   options.revisit_prefix = revisit_prefix(rr, agent, command.software_ticks);
   options.progress = [&progress](std::string_view phase, std::uint64_t hits) {
     progress.phase(phase);
     progress.hits(hits);
   };
-  if (!request.overrides.report_text) {
+  // A moment that was named needs no crash text.
+  if (!request.overrides.report_text && !request.at) {
     CULPRIT_ASSIGN(options.output, output_of(info, command, request.timeout));
   }
 

@@ -12,6 +12,7 @@
 #include "base/progress.h"
 #include "base/result.h"
 #include "crash/overrides.h"
+#include "provenance/asked_moment.h"
 #include "report/model.h"
 
 namespace culprit::cli {
@@ -23,7 +24,10 @@ struct TriageRequest {
   std::chrono::milliseconds timeout{120'000};
   std::optional<std::int32_t> pid;
   crash::Overrides overrides;
+  std::optional<provenance::AskedMoment> at;  ///< begin there, with overrides.address, not at a crash
+  std::uint32_t slot_size = 8;                ///< bytes of the slot of overrides.address
   std::vector<std::pair<std::string, std::string>> source_prefixes;
+  std::vector<std::string> debug_directories;  ///< looked into before the system's
   unsigned attempts = 0;  ///< recordings that were made, for the report; 0: not known
 };
 

@@ -21,6 +21,9 @@ void TriageFlags::add_to(CLI::App& command, const std::string& timeout_name) {
   command.add_option("--pointer", pointer, "The bad value, in hexadecimal")->type_name("HEX");
   command.add_option("--address", address, "The address of the slot that holds it, in hexadecimal")
       ->type_name("HEX");
+  command.add_option("--size", slot_size, "Bytes of the slot of --address")
+      ->check(CLI::Range(1, 8))
+      ->capture_default_str();
   command.add_option("--report", report_file, "Read the crash text from this file")
       ->type_name("FILE");
   command
@@ -36,6 +39,7 @@ Result<TriageRequest> TriageFlags::request() const {
   out.max_hops = max_hops;
   out.timeout = std::chrono::milliseconds(static_cast<std::int64_t>(timeout_s * 1000));
   if (pid != 0) out.pid = pid;
+  out.slot_size = slot_size;
   if (!pointer.empty()) {
     CULPRIT_ASSIGN(out.overrides.pointer, crash::parse_hex("--pointer", pointer));
   }

@@ -21,6 +21,7 @@ struct TriageFlags {
   std::string address;
   std::string report_file;
   std::vector<std::string> source_maps;
+  std::uint32_t slot_size = 8;
   bool backtraces = false;
 
   /// `timeout_name`: `run` has another --timeout already.

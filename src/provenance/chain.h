@@ -60,8 +60,12 @@ class Chain {
 
  private:
   Status pick_crash();
+  [[nodiscard]] binary::DebugFileSearch debug_files() const;
   void pick_suspect();
   Status find_first_link();
+  /// The moment that the user named, in place of a crash (chain_question.cc).
+  Status pick_asked_moment();
+  Status begin_at_question();
   void follow();
   bool step();  ///< one writer; false when the chain has ended
 
@@ -177,6 +181,7 @@ class Chain {
   std::optional<Link> link_;
   RevisitStyle style_;
   std::optional<report::Hop> side_;  ///< the writer of the slot's other bytes, not yet in the report
+  std::uint64_t asked_alike_ = 1;    ///< moments that the one asked about cannot be told from
   bool first_link_ = true;           ///< the link is the one that the crash itself read
   std::optional<report::ValueBytes> bytes_;  ///< of the suspect that the chain is about, if not all
   std::optional<Link::Reader> first_reader_;  ///< who read the first link's slot

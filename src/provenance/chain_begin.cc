@@ -21,8 +21,8 @@ bool Chain::use_slot(Address address, std::optional<std::uint64_t> value) {
                              to_hex(*scene_.named_value), to_hex(*value)));
     return false;
   }
-  link_ = Link{Slot{address, 8, *scene_.named_value}, *scene_.named_place, candidate_.mark,
-               std::nullopt};
+  link_ = Link{Slot{address, scene_.named_size, *scene_.named_value}, *scene_.named_place,
+               candidate_.mark, std::nullopt};
   return true;
 }
 
@@ -35,9 +35,14 @@ Status Chain::find_first_link() {
       if (named == nullptr && s.slot) named = &s;
     }
   }
+  std::optional<ByteRange> named_range;
+  if (named != nullptr) {
+    const bool users = named->slot == options_.overrides.address;
+    named_range = ByteRange{*named->slot, users ? options_.slot_size : 8};
+  }
   begin_phase("going to the crash");
   CULPRIT_ASSIGN(scene_, visit_crash(replay_, *image_, candidate_,
-                                     named != nullptr ? named->slot : std::nullopt, remaining(),
+                                     named_range, remaining(),
                                      report_.stats));
   report_.crash.position = report_position(*image_, scene_.moment.position, nullptr);
   report_.crash.frames = report_frames(*image_, scene_.moment.frames);

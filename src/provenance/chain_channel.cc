@@ -50,8 +50,8 @@ bool Chain::cross_to(const KernelInput& input, const Slot& slot) {
     if (image->process() == call.process && image->mapped_at() == call.event) there = image.get();
   }
   if (there == nullptr) {
-    images_.push_back(
-        std::make_unique<ProcessImage>(index_, call.process, call.event, options_.source_prefixes));
+    images_.push_back(std::make_unique<ProcessImage>(index_, call.process, call.event,
+                                                     options_.source_prefixes, debug_files()));
     there = images_.back().get();
   }
   Link next;

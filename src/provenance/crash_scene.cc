@@ -16,6 +16,16 @@
 namespace culprit::provenance {
 namespace {
 
+/// The bytes of a range of at most eight, little endian; nothing if one cannot be read.
+std::optional<std::uint64_t> read_number(const MemoryReader& memory, ByteRange range) {
+  std::uint64_t value = 0;
+  const std::span bytes(reinterpret_cast<std::byte*>(&value), sizeof value);
+  if (range.size == 0 || range.size > bytes.size()) return std::nullopt;
+  const auto size = static_cast<std::size_t>(range.size);
+  if (memory.read(range.start, bytes.first(size)) != size) return std::nullopt;
+  return value;
+}
+
 bool canonical(Address a) {
   const std::uint64_t top = a.value >> 47;
   return top == 0 || top == 0x1ffff;
@@ -129,7 +139,7 @@ std::optional<Address> trap_at(const Registers& registers, const MemoryReader& m
 class CrashObserver : public replay::PassObserver {
  public:
   CrashObserver(ProcessImage& image, const replay::CrashCandidate& candidate,
-                std::optional<Address> named)
+                std::optional<ByteRange> named)
       : image_(image), candidate_(candidate), named_(named) {}
 
   void on_end(const replay::Position& at, const Registers& registers,
@@ -141,8 +151,10 @@ class CrashObserver : public replay::PassObserver {
     scene.moment.registers = registers;
     scene.moment.frames = walk(image_, at.thread, registers, memory);
     if (named_) {
-      scene.named_place = describe_source(image_, scene.moment, *named_, 8, memory);
-      scene.named_value = memory.read_u64(*named_);
+      scene.named_place =
+          describe_source(image_, scene.moment, named_->start, named_->size, memory);
+      scene.named_size = static_cast<std::uint32_t>(named_->size);
+      scene.named_value = read_number(memory, *named_);
     }
     check_heap(live);
     const auto trap = candidate_.deterministic ? trap_at(registers, memory) : std::nullopt;
@@ -199,7 +211,7 @@ class CrashObserver : public replay::PassObserver {
 
   ProcessImage& image_;
   const replay::CrashCandidate& candidate_;
-  std::optional<Address> named_;
+  std::optional<ByteRange> named_;
 };
 
 /// How many frames are looked at, innermost first, for the value's way in.
@@ -292,7 +304,7 @@ class ArgumentObserver : public replay::PassObserver {
 }  // namespace
 
 Result<CrashScene> visit_crash(replay::Replay& replay, ProcessImage& image,
-                               const replay::CrashCandidate& candidate, std::optional<Address> named,
+                               const replay::CrashCandidate& candidate, std::optional<ByteRange> named,
                                std::chrono::milliseconds deadline, report::Stats& stats) {
   replay::PassSpec spec;
   spec.end = candidate.mark;

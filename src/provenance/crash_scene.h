@@ -54,6 +54,7 @@ struct CrashScene {
   /// The slot that the crash report or the user named: its place and what it held at the stop.
   std::optional<SourcePlace> named_place;
   std::optional<std::uint64_t> named_value;
+  std::uint32_t named_size = 8;  ///< bytes, 1–8
   /// A return address that was no code: where it lay.
   std::optional<Slot> return_slot;
   /// What a program that stopped itself was unhappy about.
@@ -62,11 +63,11 @@ struct CrashScene {
   std::optional<FailedCheck> check;
 };
 
-/// One pass to the crash mark. `named` is the slot that the crash report names, if it does. Verifies the
-/// image's modules on the way.
+/// One pass to the crash mark. `named` is the slot (1–8 bytes) that the crash report or the user names.
+/// Verifies the image's modules on the way.
 [[nodiscard]] Result<CrashScene> visit_crash(replay::Replay& replay, ProcessImage& image,
                                              const replay::CrashCandidate& candidate,
-                                             std::optional<Address> named,
+                                             std::optional<ByteRange> named,
                                              std::chrono::milliseconds deadline,
                                              report::Stats& stats);
 

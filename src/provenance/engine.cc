@@ -128,19 +128,33 @@ void Chain::follow() {
   }
 }
 
+binary::DebugFileSearch Chain::debug_files() const {
+  binary::DebugFileSearch out;
+  out.directories.insert(out.directories.begin(), options_.debug_directories.begin(),
+                         options_.debug_directories.end());
+  return out;
+}
+
 Result<report::Report> Chain::run() {
   style_ = RevisitStyle{options_.revisit_prefix, options_.trace_directory};
-  CULPRIT_TRY(pick_crash());
-  pick_suspect();
+  if (options_.at && !options_.overrides.address) {
+    return Error{ErrorCode::usage, "a moment was named, but no slot: say it with --address"};
+  }
+  if (options_.at) {
+    CULPRIT_TRY(pick_asked_moment());
+  } else {
+    CULPRIT_TRY(pick_crash());
+    pick_suspect();
+  }
   images_.push_back(std::make_unique<ProcessImage>(index_, candidate_.process, candidate_.event,
-                                                   options_.source_prefixes));
+                                                   options_.source_prefixes, debug_files()));
   image_ = images_.front().get();
   report_.program.pid = candidate_.process;
-  CULPRIT_TRY(find_first_link());
+  CULPRIT_TRY(options_.at ? begin_at_question() : find_first_link());
   if (link_) first_reader_ = link_->reader;
   follow();
-  check_pointer_into_frame();
   image_ = images_.front().get();
+  check_pointer_into_frame();
   check_pointer_to_number();
   explain_unmapped();
   begin_phase({});

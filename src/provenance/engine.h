@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "crash/overrides.h"
+#include "provenance/asked_moment.h"
 #include "replay/replay.h"
 #include "replay/trace_index.h"
 #include "report/model.h"
@@ -24,8 +25,13 @@ struct TriageOptions {
   std::chrono::milliseconds timeout{120'000};     ///< for everything
   std::optional<ProcessId> process;               ///< which process failed; chosen if not given
   crash::Overrides overrides;
+  /// Begin here, with the slot of overrides.address, and not at a crash: the trace need have none.
+  std::optional<AskedMoment> at;
+  std::uint32_t slot_size = 8;  ///< bytes of the slot of overrides.address, 1–8
   std::string output;                             ///< what the program wrote to stderr, bounded
   std::vector<std::pair<std::string, std::string>> source_prefixes;  ///< recorded prefix, local prefix
+  /// Folders of separate debug files that are looked into before the system's.
+  std::vector<std::string> debug_directories;
   std::string revisit_prefix;                     ///< shell words before "rr replay", may be empty
   std::string trace_directory;
   /// Called when a phase begins ("finding the last writer of 0x…"), with the hits so far.
