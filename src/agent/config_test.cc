@@ -64,9 +64,9 @@ TEST(AgentConfig, TellsEmptyFromAbsent) {
 
 TEST(AgentConfig, RejectsWhatItDidNotWrite) {
   for (const char* text :
-       {"", "v1", "v2;mode=record", "mode=record", "v1;mode=both", "v1;mode=replay;ticks=",
-        "v1;mode=replay;ticks=exactly", "v1;mode=record;ticks=exact;steps=-1",
-        "v1;mode=record;report=x",
+       {"", "v1", "v2;mode=record", "mode=record", "v1;mode=both",
+        "v1;mode=replay;ticks=", "v1;mode=replay;ticks=exactly",
+        "v1;mode=record;ticks=exact;steps=-1", "v1;mode=record;report=x",
         "v1;mode=record;preload=abc", "v1;mode=record;preload=zz", "v1;mode=record;hold_ms=-1",
         "v1;mode=record;hold_ms=99999999999", "v1;mode=record;report"}) {
     EXPECT_FALSE(decode(text).has_value()) << text;

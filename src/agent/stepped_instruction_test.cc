@@ -11,13 +11,15 @@ SteppedKind kind(std::vector<std::uint8_t> bytes) { return stepped_kind(bytes); 
 
 TEST(SteppedInstruction, CountsEachConditionalBranch) {
   for (int cc = 0; cc < 16; ++cc) {
-    EXPECT_EQ(kind({static_cast<std::uint8_t>(0x70 + cc), 0x10}), SteppedKind::conditional_branch);
-    EXPECT_EQ(kind({0x0f, static_cast<std::uint8_t>(0x80 + cc), 1, 0, 0, 0}),
-              SteppedKind::conditional_branch);
+    const auto short_form = static_cast<std::uint8_t>(0x70 + cc);
+    const auto long_form = static_cast<std::uint8_t>(0x80 + cc);
+    EXPECT_EQ(kind({short_form, 0x10}), SteppedKind::conditional_branch);
+    EXPECT_EQ(kind({0x0f, long_form, 1, 0, 0, 0}), SteppedKind::conditional_branch);
   }
-  for (const std::uint8_t op : {0xe0, 0xe1, 0xe2, 0xe3}) {  // loopne, loope, loop, jrcxz
-    EXPECT_EQ(kind({op, 0xfe}), SteppedKind::conditional_branch);
-  }
+  EXPECT_EQ(kind({0xe0, 0xfe}), SteppedKind::conditional_branch);        // loopne
+  EXPECT_EQ(kind({0xe1, 0xfe}), SteppedKind::conditional_branch);        // loope
+  EXPECT_EQ(kind({0xe2, 0xfe}), SteppedKind::conditional_branch);        // loop
+  EXPECT_EQ(kind({0xe3, 0xfe}), SteppedKind::conditional_branch);        // jrcxz
   EXPECT_EQ(kind({0x2e, 0x74, 0x05}), SteppedKind::conditional_branch);  // with a branch hint
   EXPECT_EQ(kind({0xf2, 0x75, 0x05}), SteppedKind::conditional_branch);  // bnd jne
   EXPECT_EQ(kind({0x67, 0xe3, 0x05}), SteppedKind::conditional_branch);  // jecxz
