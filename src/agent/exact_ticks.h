@@ -32,13 +32,11 @@
 #include <string>
 #include <unordered_map>
 
+#include "agent/exact_ticks_file.h"
 #include "agent/stepped_instruction.h"
 #include "agent/wait_queue.h"
 
 namespace culprit::agent {
-
-/// A file of this name in a trace: it was recorded with exact ticks. Holds "v1\n".
-inline constexpr char exact_ticks_file[] = "culprit-exact-ticks";
 
 /// The steps and the counts of all tasks. Used by the tracer's thread only.
 class ExactTicks {

@@ -29,9 +29,10 @@ void RecordFlags::add_to(CLI::App& app) {
       ->type_name("TEXT")
       ->expected(1)
       ->take_all();
-  app.add_option("--engine", engine, "auto, hardware (counters) or software (ticks)")
+  app.add_option("--engine", engine, "auto, hardware (counters), software (ticks), or exact (ticks by single steps: tiny "
+                 "programs only)")
       ->type_name("ENGINE")
-      ->check(CLI::IsMember({"auto", "hardware", "software"}))
+      ->check(CLI::IsMember({"auto", "hardware", "software", "exact"}))
       ->capture_default_str();
   app.add_flag("--no-verify", no_verify, "Do not replay the trace once to check it");
   app.add_option("--hold-limit", hold_s,
@@ -64,6 +65,7 @@ Result<recorder::RecordOptions> RecordFlags::options() const {
   out.crash_texts.insert(out.crash_texts.end(), texts.begin(), texts.end());
   if (engine == "hardware") out.engine = recorder::Engine::hardware;
   if (engine == "software") out.engine = recorder::Engine::software;
+  if (engine == "exact") out.engine = recorder::Engine::exact;
   out.verify = !no_verify;
   out.hold_limit = to_milliseconds(hold_s);
   out.starve_limit = to_milliseconds(starve_s);

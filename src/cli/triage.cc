@@ -91,7 +91,7 @@ Result<report::Report> triage(const TriageRequest& request, Progress& progress) 
   CULPRIT_ASSIGN(replay::TraceIndex loaded,
                  replay::TraceIndex::load(info.path, command, request.timeout));
   const auto index = std::make_shared<const replay::TraceIndex>(std::move(loaded));
-  const bool hardware_ticks = index->has_ticks() && !info.has_landings;
+  const bool hardware_ticks = index->has_ticks() && !info.has_landings && !info.has_exact_ticks;
   const auto engine = recorder::choose_replay_engine(
       hardware_ticks,
       hardware_ticks ? recorder::probe_hardware_counters() : recorder::Capability{});
