@@ -18,6 +18,8 @@ constexpr milliseconds answer_deadline{30'000};
 
 /// Bytes of memory asked for at once. rr takes packets of 1 MiB, two digits a byte.
 constexpr std::size_t most_read = 64 << 10;
+/// gdb's number of SIGTRAP.
+constexpr int trap_signal = 5;
 constexpr std::size_t most_threads = 100'000;
 
 constexpr char features[] =
@@ -224,7 +226,7 @@ Status Client::set(const StopPoint& point, std::string_view condition) {
                                        to_hex(point.address)};
   }
   if (answer != "OK") return odd("Z", answer);
-  points_.insert(point);
+  points_[point] = std::string(condition);
   return {};
 }
 
@@ -239,7 +241,7 @@ Status Client::remove(const StopPoint& point) {
 
 Status Client::remove_all() {
   while (!points_.empty()) {
-    const StopPoint point = *points_.begin();
+    const StopPoint point = points_.begin()->first;
     CULPRIT_TRY(remove(point));
   }
   return {};
@@ -264,8 +266,36 @@ Result<StopReply> Client::run_forward(std::string_view packet, milliseconds dead
   return run(packet, deadline);
 }
 
+Result<std::map<StopPoint, std::string>> Client::breakpoints_here() {
+  std::map<StopPoint, std::string> out;
+  const bool any = std::any_of(points_.begin(), points_.end(), [](const auto& entry) {
+    return entry.first.kind != StopPointKind::write_watchpoint;
+  });
+  if (!any) return out;
+  CULPRIT_ASSIGN(const Registers now, registers());
+  for (const auto& entry : points_) {
+    if (entry.first.kind != StopPointKind::write_watchpoint &&
+        entry.first.address == now.pc()) {
+      out.insert(entry);
+    }
+  }
+  return out;
+}
+
 Result<StopReply> Client::resume(Direction direction, milliseconds deadline) {
-  if (direction == Direction::forward) return run_forward("vCont;c", deadline);
+  if (direction == Direction::forward) {
+    // rr would stop at once.
+    CULPRIT_ASSIGN(const auto here, breakpoints_here());
+    if (!here.empty()) {
+      for (const auto& [point, condition] : here) CULPRIT_TRY(remove(point));
+      CULPRIT_ASSIGN(const StopReply stepped, step(direction, deadline));
+      if (stepped.kind != StopReply::Kind::signal) return stepped;
+      for (const auto& [point, condition] : here) CULPRIT_TRY(set(point, condition));
+      CULPRIT_ASSIGN(const auto next, breakpoints_here());
+      if (stepped.watch || stepped.signal != trap_signal || !next.empty()) return stepped;
+    }
+    return run_forward("vCont;c", deadline);
+  }
   CULPRIT_ASSIGN(const std::string all, ask("Hcp-1.-1"));
   if (all != "OK") return odd("Hc", all);
   return run("bc", deadline);

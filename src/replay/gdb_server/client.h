@@ -14,7 +14,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <set>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -85,7 +85,8 @@ class Client {
   [[nodiscard]] Status remove(const StopPoint& point);
   [[nodiscard]] Status remove_all();
 
-  /// Runs until something stops the program. Errors: timeout, after which the connection is closed.
+  /// Runs until something stops the program. A breakpoint where it stands already does not count, as
+  /// with gdb. Errors: timeout, after which the connection is closed.
   [[nodiscard]] Result<StopReply> resume(Direction direction, Milliseconds deadline);
   /// One instruction of the current thread.
   [[nodiscard]] Result<StopReply> step(Direction direction, Milliseconds deadline);
@@ -120,13 +121,15 @@ class Client {
                                             Milliseconds deadline);
   [[nodiscard]] Result<std::uint64_t> number_from_command(std::string_view name);
   [[nodiscard]] Status learn_thread();
+  /// The breakpoints on the instruction that is about to execute.
+  [[nodiscard]] Result<std::map<StopPoint, std::string>> breakpoints_here();
 
   std::unique_ptr<Connection> connection_;
   RrVersion version_;
   ThreadName thread_;
   bool ended_ = false;  ///< W or X was seen: only a restart is allowed
   bool fresh_ = false;  ///< nothing was resumed since a restart
-  std::set<StopPoint> points_;
+  std::map<StopPoint, std::string> points_;  ///< with their conditions
 };
 
 }  // namespace culprit::replay::gdb
