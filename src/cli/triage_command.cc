@@ -19,6 +19,7 @@ class TriageCommand final : public Command {
         ->required()
         ->type_name("TRACE");
     flags_.add_to(*command, "--timeout");
+    flags_.add_engine_to(*command);
     command->footer(
         "Example: culprit triage --json report.json ~/.local/share/culprit/reproducer-0\n"
         "Exit code 0: the chain is complete; 3: it stops before the origin, and the report says why.");

@@ -378,8 +378,9 @@ struct Trace {
 
 /// How it was replayed.
 struct Engine {
-  std::string name;                      ///< "software-ticks/forward"
+  std::string name;                      ///< "software-ticks/forward", "exact-ticks/reverse", ...
   std::string ticks;                     ///< "hardware", "software", "exact"
+  std::string choice;                    ///< why this one: "asked for", "the trace is short", ...
   std::vector<std::string> limitations;  ///< what this engine cannot know
   bool operator==(const Engine&) const = default;
 };

@@ -258,7 +258,7 @@ Result<StopReply> Client::run(std::string_view packet, milliseconds deadline) {
   return stop;
 }
 
-Result<StopReply> Client::run_forward(std::string_view packet, milliseconds deadline) {
+Result<StopReply> Client::run_on(std::string_view packet, milliseconds deadline) {
   CULPRIT_ASSIGN(StopReply stop, run(packet, deadline));
   if (!std::exchange(fresh_, false) || stop.kind != StopReply::Kind::signal || stop.signal != 0) {
     return stop;
@@ -294,19 +294,19 @@ Result<StopReply> Client::resume(Direction direction, milliseconds deadline) {
       CULPRIT_ASSIGN(const auto next, breakpoints_here());
       if (stepped.watch || stepped.signal != trap_signal || !next.empty()) return stepped;
     }
-    return run_forward("vCont;c", deadline);
+    return run_on("vCont;c", deadline);
   }
   CULPRIT_ASSIGN(const std::string all, ask("Hcp-1.-1"));
   if (all != "OK") return odd("Hc", all);
-  return run("bc", deadline);
+  return run_on("bc", deadline);
 }
 
 Result<StopReply> Client::step(Direction direction, milliseconds deadline) {
   const std::string name = print_thread(thread_);
-  if (direction == Direction::forward) return run_forward("vCont;s:" + name, deadline);
+  if (direction == Direction::forward) return run_on("vCont;s:" + name, deadline);
   CULPRIT_ASSIGN(const std::string one, ask("Hc" + name));
   if (one != "OK") return odd("Hc", one);
-  return run("bs", deadline);
+  return run_on("bs", deadline);
 }
 
 Status Client::run_to(std::string_view target, milliseconds deadline) {

@@ -114,7 +114,7 @@ class Client {
   [[nodiscard]] Result<std::string> ask(std::string_view packet);
   [[nodiscard]] Result<StopReply> run(std::string_view packet, Milliseconds deadline);
   /// After a restart rr answers the first resume at once, with signal 0 and nothing executed.
-  [[nodiscard]] Result<StopReply> run_forward(std::string_view packet, Milliseconds deadline);
+  [[nodiscard]] Result<StopReply> run_on(std::string_view packet, Milliseconds deadline);
   [[nodiscard]] Status run_to(std::string_view target, Milliseconds deadline);
   /// The text that a command of rr's own (`when`) prints.
   [[nodiscard]] Result<std::string> command(std::string_view name, std::string_view argument,
