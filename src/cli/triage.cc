@@ -22,6 +22,7 @@
 #include "report/json.h"
 #include "report/text.h"
 #include "verdict/judge.h"
+#include "x86/stores_into.h"
 
 namespace culprit::cli {
 namespace {
@@ -130,6 +131,7 @@ Result<report::Report> triage(const TriageRequest& request, Progress& progress) 
     reverse.command = command;
     reverse.index = index;
     reverse.ticks = ticks;
+    reverse.stores = x86::stores_into;
     if (!request.rsp_log.empty()) {
       CULPRIT_ASSIGN(reverse.log, replay::gdb::TranscriptLog::open(request.rsp_log));
     }

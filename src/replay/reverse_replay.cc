@@ -3,6 +3,7 @@
 #include <sys/syscall.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <system_error>
 #include <utility>
@@ -48,7 +49,8 @@ std::string key_of(const Probe& probe) {
   if (probe.thread) out += " t" + std::to_string(probe.thread->value);
   if (probe.process) out += " p" + std::to_string(probe.process->value);
   if (probe.filter && probe.kind == ProbeKind::write) {
-    out += " =" + to_hex(probe.filter->value) + "&" + to_hex(probe.filter->mask & mask_of(probe.size));
+    out +=
+        " =" + to_hex(probe.filter->value) + "&" + to_hex(probe.filter->mask & mask_of(probe.size));
   }
   return out;
 }
@@ -139,15 +141,20 @@ std::string ReverseReplay::engine_name() const { return options_.ticks + "-ticks
 
 std::vector<std::string> ReverseReplay::remarks() const {
   std::vector<std::string> out;
-  out.emplace_back(
-      "searched by rr's reverse execution: a store of the value that was there already is not seen");
+  out.emplace_back(blind_
+                       ? "searched by rr's reverse execution: stores of the value that was there "
+                         "already are not seen"
+                       : "searched by rr's reverse execution: system calls that write the bytes "
+                         "that were there already are not seen");
   if (no_heap_) {
-    out.emplace_back("searched backwards, so the heap's blocks were not followed; --engine forward "
-                     "follows them");
+    out.emplace_back(
+        "searched backwards, so the heap's blocks were not followed; --engine forward "
+        "follows them");
   }
   if (cut_) {
-    out.emplace_back("a search ended after " + std::to_string(options_.most_hits) +
-                     " hits: counts of writes and calls are of those only");
+    out.emplace_back(
+        "a search ended before the beginning of the trace: counts of writes and calls are of the "
+        "newest only");
   }
   return out;
 }
@@ -177,7 +184,8 @@ Status ReverseReplay::start() {
 Result<PassResult> ReverseReplay::run(const PassSpec& spec, PassObserver& observer) {
   const auto started = Clock::now();
   deadline_ = started + spec.deadline;
-  // The same limits as a forward pass, so that no pass depends on the engine's. Marks are looked up here.
+  // The same limits as a forward pass, so that no pass depends on the engine's. Marks are looked up
+  // here.
   PassSpec limits = spec;
   limits.heap.reset();
   CULPRIT_TRY(make_orders(limits, *options_.index, 0));
@@ -237,14 +245,14 @@ Result<ReverseReplay::End> ReverseReplay::seek(const Mark& mark) {
       end.registers = found.hit.registers;
       end.before = found.moment->before;
       end.ticks = found.moment->ticks;
-      end.by_instruction = found.write;
+      end.by_instruction = found.write && !found.at_start;
       end.about_to_execute = !found.write;
       end.syscalls = found.hit.position.syscalls;
       return end;
     }
     case Mark::Kind::syscall_exit: {
-      CULPRIT_ASSIGN(End end, seek_event(index.event_of_syscall_exit(mark.thread, mark.ordinal),
-                                         mark.thread));
+      CULPRIT_ASSIGN(
+          End end, seek_event(index.event_of_syscall_exit(mark.thread, mark.ordinal), mark.thread));
       end.about_to_execute = false;
       return end;
     }
@@ -294,23 +302,75 @@ Result<ReverseReplay::End> ReverseReplay::seek(const Mark& mark) {
 
 Result<std::uint64_t> ReverseReplay::value_of(const Probe& probe, bool& known) {
   std::uint64_t value = 0;
-  CULPRIT_ASSIGN(const std::size_t read,
-                 client_->read(probe.address, std::as_writable_bytes(std::span(&value, 1))
-                                                  .first(probe.size)));
+  CULPRIT_ASSIGN(
+      const std::size_t read,
+      client_->read(probe.address, std::as_writable_bytes(std::span(&value, 1)).first(probe.size)));
   known = read == probe.size;
   return known ? value : 0;
 }
 
-Status ReverseReplay::note_stop(const PassSpec& spec, std::vector<std::uint64_t>& values,
-                                std::vector<bool>& known, std::vector<Found>& found) {
-  const std::shared_ptr<Moment> moment(new Moment, [unused = unused_](const Moment* m) {
+Result<std::shared_ptr<ReverseReplay::Moment>> ReverseReplay::moment_here() {
+  std::shared_ptr<Moment> out(new Moment, [unused = unused_](const Moment* m) {
     if (m->checkpoint != 0) unused->push_back(m->checkpoint);
     delete m;
   });
-  CULPRIT_ASSIGN(moment->before, client_->registers());
-  moment->thread = client_->thread();
+  CULPRIT_ASSIGN(out->before, client_->registers());
+  out->thread = client_->thread();
+  return out;
+}
+
+Status ReverseReplay::note_start(const PassSpec& spec, const std::vector<std::uint64_t>& values,
+                                 const std::vector<bool>& known, std::vector<Found>& found) {
+  CULPRIT_ASSIGN(const std::shared_ptr<Moment> moment, moment_here());
+  CULPRIT_ASSIGN(moment->ticks, client_->ticks());
+  CULPRIT_ASSIGN(moment->event, client_->event());
+  bool needed = false;
+  // The last one first: the whole list is turned round at the end.
+  for (std::size_t i = spec.probes.size(); i-- > 0;) {
+    const Probe& probe = spec.probes[i];
+    if (probe.kind != ProbeKind::write || !known[i]) continue;
+    if (probe.thread && *probe.thread != moment->thread.thread) continue;
+    if (probe.process && *probe.process != moment->thread.process) continue;
+    Found hit;
+    hit.probe = i;
+    hit.moment = moment;
+    hit.write = true;
+    hit.at_start = true;
+    hit.value_after = values[i];
+    hit.matches = passes_filter(probe, values[i]);
+    needed = needed || hit.matches;
+    found.push_back(std::move(hit));
+  }
+  if (needed) {
+    CULPRIT_ASSIGN(moment->checkpoint, client_->make_checkpoint(left()));
+  }
+  return {};
+}
+
+Status ReverseReplay::set_probes(const PassSpec& spec) {
+  for (const Probe& probe : spec.probes) CULPRIT_TRY(client_->set(stop_point_of(probe)));
+  for (const Probe& probe : spec.probes) {
+    if (probe.kind != ProbeKind::write) continue;
+    const bool set =
+        options_.stores &&
+        client_->set({StopPointKind::access_watchpoint, probe.address, probe.size}).ok();
+    if (!set) blind_ = true;
+  }
+  return {};
+}
+
+Status ReverseReplay::note_stop(const PassSpec& spec, std::optional<Address> accessed,
+                                std::vector<std::uint64_t>& values, std::vector<bool>& known,
+                                std::vector<Found>& found) {
+  CULPRIT_ASSIGN(const std::shared_ptr<Moment> moment, moment_here());
+  std::array<std::byte, 16> code{};
+  std::size_t code_size = 0;
+  if (accessed && options_.stores) {
+    CULPRIT_ASSIGN(code_size, client_->read(moment->before.pc(), code));
+  }
   const std::size_t first = found.size();
-  for (std::size_t i = 0; i < spec.probes.size(); ++i) {
+  // The last one first: the whole list is turned round at the end.
+  for (std::size_t i = spec.probes.size(); i-- > 0;) {
     const Probe& probe = spec.probes[i];
     Found hit;
     hit.probe = i;
@@ -319,7 +379,11 @@ Status ReverseReplay::note_stop(const PassSpec& spec, std::vector<std::uint64_t>
     if (hit.write) {
       bool before_known = false;
       CULPRIT_ASSIGN(const std::uint64_t before, value_of(probe, before_known));
-      if (before == values[i] && before_known == known[i]) continue;
+      if (before == values[i] && before_known == known[i] &&
+          (code_size == 0 || !options_.stores(std::span(code).first(code_size), moment->before,
+                                              ByteRange{probe.address, probe.size}))) {
+        continue;
+      }
       hit.before_known = before_known;
       hit.value_before = before;
       hit.value_after = values[i];
@@ -344,7 +408,8 @@ Status ReverseReplay::note_stop(const PassSpec& spec, std::vector<std::uint64_t>
   return {};
 }
 
-Result<std::vector<ReverseReplay::Found>> ReverseReplay::search(const PassSpec& spec, const End& end,
+Result<std::vector<ReverseReplay::Found>> ReverseReplay::search(const PassSpec& spec,
+                                                                const End& end,
                                                                 PassResult& result) {
   std::vector<Found> found;
   result.matches.assign(spec.probes.size(), 0);
@@ -358,11 +423,15 @@ Result<std::vector<ReverseReplay::Found>> ReverseReplay::search(const PassSpec& 
     CULPRIT_ASSIGN(values[i], value_of(spec.probes[i], readable));
     known[i] = readable;
   }
-  if (end.about_to_execute) CULPRIT_TRY(note_stop(spec, values, known, found));
-  for (const Probe& probe : spec.probes) CULPRIT_TRY(client_->set(stop_point_of(probe)));
+  if (end.about_to_execute) CULPRIT_TRY(note_stop(spec, std::nullopt, values, known, found));
+  CULPRIT_TRY(set_probes(spec));
   bool cut = false;
+  // A hot slot must not use up all the time: with what it has found the pass can go on.
+  const auto enough = Clock::now() + left() / 4;
   for (std::size_t other = 0;;) {
-    if (found.size() >= options_.most_hits) {
+    const bool any =
+        std::any_of(found.begin(), found.end(), [](const Found& hit) { return hit.matches; });
+    if (found.size() >= options_.most_hits || (any && Clock::now() > enough)) {
       cut = true;
       break;
     }
@@ -371,9 +440,12 @@ Result<std::vector<ReverseReplay::Found>> ReverseReplay::search(const PassSpec& 
       return Error{ErrorCode::replay_failed, "rr ran backwards over the beginning of the trace"};
     }
     // The beginning of the process: rr stops with no signal.
-    if (stop.signal == 0 || stop.history == StopReply::End::begin) break;
+    if (stop.signal == 0 || stop.history == StopReply::End::begin) {
+      CULPRIT_TRY(note_start(spec, values, known, found));
+      break;
+    }
     const std::size_t before = found.size();
-    CULPRIT_TRY(note_stop(spec, values, known, found));
+    CULPRIT_TRY(note_stop(spec, stop.watch, values, known, found));
     if (found.size() == before && ++other > most_other_stops) {
       return Error{ErrorCode::timeout, "too many signals to run backwards over"};
     }
@@ -399,7 +471,21 @@ Status ReverseReplay::stand_at(Found& found) {
   CULPRIT_TRY(client_->restart_at_checkpoint(moment.checkpoint, left()));
   found.hit.registers = moment.before;
   EventNumber next = moment.event;
-  if (found.write) {
+  if (found.at_start) {
+    Hit::Kernel kernel;
+    kernel.syscall = SYS_execve;
+    kernel.remapped = true;
+    for (const Frame& frame : options_.index->frames()) {
+      if (frame.event.value >= moment.event.value) break;
+      const FrameRegisters* registers = options_.index->registers_of(frame);
+      if (frame.kind != FrameKind::syscall_exit || registers == nullptr) continue;
+      if (frame.number != SYS_execve && frame.number != SYS_execveat) continue;
+      kernel.syscall = static_cast<std::uint64_t>(frame.number);
+      kernel.arguments = registers->arguments;
+      kernel.result = registers->result;
+    }
+    found.hit.kernel = kernel;
+  } else if (found.write) {
     if (client_->thread() != moment.thread) CULPRIT_TRY(client_->select(moment.thread));
     for (int steps = 0;; ++steps) {
       if (steps == most_steps_to_a_write) {

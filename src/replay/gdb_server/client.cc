@@ -44,6 +44,11 @@ Error odd(std::string_view what, std::string_view answer) {
                                          std::string(answer.substr(0, 80)) + "\""};
 }
 
+bool is_breakpoint(const StopPoint& point) {
+  return point.kind == StopPointKind::software_breakpoint ||
+         point.kind == StopPointKind::hardware_breakpoint;
+}
+
 bool is_error(std::string_view answer) { return answer.size() == 3 && answer.front() == 'E'; }
 
 /// `bytes` hexadecimal digits pairs at `offset`, little endian; nothing where the server has only
@@ -268,14 +273,12 @@ Result<StopReply> Client::run_on(std::string_view packet, milliseconds deadline)
 
 Result<std::map<StopPoint, std::string>> Client::breakpoints_here() {
   std::map<StopPoint, std::string> out;
-  const bool any = std::any_of(points_.begin(), points_.end(), [](const auto& entry) {
-    return entry.first.kind != StopPointKind::write_watchpoint;
-  });
+  const bool any = std::any_of(points_.begin(), points_.end(),
+                               [](const auto& entry) { return is_breakpoint(entry.first); });
   if (!any) return out;
   CULPRIT_ASSIGN(const Registers now, registers());
   for (const auto& entry : points_) {
-    if (entry.first.kind != StopPointKind::write_watchpoint &&
-        entry.first.address == now.pc()) {
+    if (is_breakpoint(entry.first) && entry.first.address == now.pc()) {
       out.insert(entry);
     }
   }

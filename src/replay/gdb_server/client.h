@@ -13,8 +13,8 @@
 
 #include <chrono>
 #include <cstdint>
-#include <memory>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -44,7 +44,8 @@ struct RrVersion {
 enum class StopPointKind : std::uint8_t {
   software_breakpoint = 0,
   hardware_breakpoint = 1,
-  write_watchpoint = 2,  ///< stops where the bytes have changed, also at kernel writes
+  write_watchpoint = 2,   ///< stops where the bytes have changed, also at kernel writes
+  access_watchpoint = 4,  ///< stops at each instruction that reads or writes, whatever the bytes
 };
 
 /// A breakpoint (size 1) or a watchpoint.
@@ -85,8 +86,8 @@ class Client {
   [[nodiscard]] Status remove(const StopPoint& point);
   [[nodiscard]] Status remove_all();
 
-  /// Runs until something stops the program. A breakpoint where it stands already does not count, as
-  /// with gdb. Errors: timeout, after which the connection is closed.
+  /// Runs until something stops the program. A breakpoint where it stands already does not count,
+  /// as with gdb. Errors: timeout, after which the connection is closed.
   [[nodiscard]] Result<StopReply> resume(Direction direction, Milliseconds deadline);
   /// One instruction of the current thread.
   [[nodiscard]] Result<StopReply> step(Direction direction, Milliseconds deadline);
@@ -127,8 +128,8 @@ class Client {
   std::unique_ptr<Connection> connection_;
   RrVersion version_;
   ThreadName thread_;
-  bool ended_ = false;  ///< W or X was seen: only a restart is allowed
-  bool fresh_ = false;  ///< nothing was resumed since a restart
+  bool ended_ = false;                       ///< W or X was seen: only a restart is allowed
+  bool fresh_ = false;                       ///< nothing was resumed since a restart
   std::map<StopPoint, std::string> points_;  ///< with their conditions
 };
 

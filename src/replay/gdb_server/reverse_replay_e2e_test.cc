@@ -1,9 +1,9 @@
 // End to end: the reverse engine against the forward one, on a trace with exact ticks.
-#include "replay/reverse_replay.h"
-
 #include <gtest/gtest.h>
 
 #include "replay/replay_fixture.h"
+#include "replay/reverse_replay.h"
+#include "x86/stores_into.h"
 
 namespace culprit::replay {
 namespace {
@@ -42,8 +42,10 @@ class ReverseReplayTest : public testing::Test {
     options.trace_dir = recording_->trace;
     options.command.agent = CULPRIT_TEST_AGENT;
     // Not owned: it lives as long as the recording.
-    options.index = std::shared_ptr<const TraceIndex>(std::shared_ptr<void>(), &recording_->index());
+    options.index =
+        std::shared_ptr<const TraceIndex>(std::shared_ptr<void>(), &recording_->index());
     options.ticks = "exact";
+    options.stores = x86::stores_into;
     auto opened = ReverseReplay::open(std::move(options));
     ASSERT_TRUE(opened.ok()) << opened.error().message;
     reverse_ = std::move(*opened);
@@ -96,7 +98,9 @@ class ReverseReplayTest : public testing::Test {
     EXPECT_EQ(forward.end_registers.rip, backward.end_registers.rip);
     EXPECT_EQ(forward.end_registers.gpr, backward.end_registers.gpr);
     ASSERT_EQ(forward.end.has_value(), backward.end.has_value());
-    if (forward.end) EXPECT_EQ(forward.end->syscalls, backward.end->syscalls);
+    if (forward.end) {
+      EXPECT_EQ(forward.end->syscalls, backward.end->syscalls);
+    }
     ASSERT_EQ(forward.window.has_value(), backward.window.has_value());
     if (!forward.window) return;
     EXPECT_EQ(forward.window->truncated, backward.window->truncated);
@@ -120,10 +124,20 @@ TEST_F(ReverseReplayTest, SeesTheSameWritesAndCalls) {
   spec.end = crash_;
   LiveNotes notes;
   compare(spec, recording_->at("by_store"), notes);
-  // Three writes and two repeats live, three calls kept.
-  EXPECT_EQ(notes.hits.size(), 8u);
+  // The exec and three writes, the exec and two repeats live, three calls kept.
+  EXPECT_EQ(notes.hits.size(), 10u);
   EXPECT_EQ(notes.end_value, 0x4444u);
   EXPECT_EQ(reverse_->engine_name(), "exact-ticks/reverse");
+}
+
+TEST_F(ReverseReplayTest, SeesAStoreOfWhatWasThereAlready) {
+  PassSpec spec;
+  spec.deadline = std::chrono::minutes(5);
+  spec.probes = {write_to("unchanged")};
+  spec.end = crash_;
+  LiveNotes notes;
+  compare(spec, recording_->at("unchanged"), notes);
+  EXPECT_EQ(notes.hits.size(), 2u);  // the exec and the store, not the read
 }
 
 TEST_F(ReverseReplayTest, AHitIsAMarkAndTheEndOfAWindow) {
@@ -134,13 +148,13 @@ TEST_F(ReverseReplayTest, AHitIsAMarkAndTheEndOfAWindow) {
   counting.end = crash_;
   LiveNotes counted;
   compare(counting, recording_->at("by_store"), counted);
-  ASSERT_EQ(counted.hits.size(), 6u);
+  ASSERT_EQ(counted.hits.size(), 7u);
 
   PassSpec window;
   window.deadline = std::chrono::minutes(5);
   window.end.kind = Mark::Kind::probe_hit;
   window.end.probe = counting.probes[0];
-  window.end.ordinal = 2;
+  window.end.ordinal = 3;
   window.step = StepSpec{};
   window.step->begin.kind = Mark::Kind::probe_hit;
   window.step->begin.probe = counting.probes[1];
@@ -188,7 +202,7 @@ TEST_F(ReverseReplayTest, ADeadlineEndsThePassAndTheNextStartsAgain) {
   spec.deadline = std::chrono::minutes(5);
   const auto again = reverse_->run(spec, notes);
   ASSERT_TRUE(again.ok()) << again.error().message;
-  EXPECT_EQ(again->matches.front(), 3u);
+  EXPECT_EQ(again->matches.front(), 4u);
   reverse_.reset();
   EXPECT_TRUE(processes_of(*recording_).empty());
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static volatile uint64_t by_store, by_rep, by_handler, turns;
+static volatile uint64_t by_store, by_rep, by_handler, unchanged, turns;
 
 __attribute__((noinline)) static void store(uint64_t value) {
   // Turns of which all but one look the same to who has registers only.
@@ -29,13 +29,14 @@ __attribute__((noinline)) static uint64_t pushed_flags(void) {
 }
 
 int main(void) {
-  char line[256];
-  const int n = snprintf(line, sizeof line, "by_store=%p by_rep=%p by_handler=%p store=%p repeat=%p on_signal=%p\n",
-                         (void*)&by_store, (void*)&by_rep, (void*)&by_handler, (void*)store, (void*)repeat,
+  char line[300];
+  const int n = snprintf(line, sizeof line, "by_store=%p by_rep=%p by_handler=%p unchanged=%p store=%p repeat=%p on_signal=%p\n",
+                         (void*)&by_store, (void*)&by_rep, (void*)&by_handler, (void*)&unchanged, (void*)store, (void*)repeat,
                          (void*)on_signal);
   if (write(1, line, (size_t)n) != n) return 1;
   signal(SIGUSR1, on_signal);
   store(0x1111);
+  if (unchanged == 0) unchanged = 0;  // one read, one store of what was there
   repeat(0x2222);
   raise(SIGUSR1);
   store(0x3333);
