@@ -18,8 +18,7 @@
 namespace culprit::agent {
 namespace {
 
-/// PTRACE_SYSEMU and PTRACE_SYSEMU_SINGLESTEP (linux/ptrace.h).
-constexpr long ptrace_sysemu = 31;
+/// PTRACE_SYSEMU_SINGLESTEP (linux/ptrace.h).
 constexpr long ptrace_sysemu_singlestep = 32;
 
 /// rr's time-slice signal (PerfCounters::TIME_SLICE_SIGNAL).

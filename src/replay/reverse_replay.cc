@@ -21,8 +21,6 @@ using std::chrono::milliseconds;
 
 namespace {
 
-/// gdb's number of SIGTRAP.
-constexpr int trap_signal = 5;
 /// Each is a process of the replay.
 constexpr std::size_t most_known_hits = 300;
 /// Stops of a search that are no hits: signals, mostly.
@@ -134,6 +132,7 @@ Result<std::unique_ptr<ReverseReplay>> ReverseReplay::open(ReverseOptions option
   }
   if (options.index == nullptr) return Error{ErrorCode::internal, "no index of the trace"};
   CULPRIT_TRY(suits(*options.index));
+  options.time_share = std::max(options.time_share, 1U);
   return std::unique_ptr<ReverseReplay>(new ReverseReplay(std::move(options)));
 }
 
@@ -427,7 +426,7 @@ Result<std::vector<ReverseReplay::Found>> ReverseReplay::search(const PassSpec& 
   CULPRIT_TRY(set_probes(spec));
   bool cut = false;
   // A hot slot must not use up all the time: with what it has found the pass can go on.
-  const auto enough = Clock::now() + left() / 4;
+  const auto enough = Clock::now() + left() / options_.time_share;
   for (std::size_t other = 0;;) {
     const bool any =
         std::any_of(found.begin(), found.end(), [](const Found& hit) { return hit.matches; });

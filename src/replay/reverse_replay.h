@@ -8,7 +8,7 @@
 // - rr's write watchpoints compare bytes. Stores of the value that was there already are found by
 // access
 //   watchpoints, which also stop at each read; a system call's are not.
-// - After `most_hits` hits, or a quarter of the pass's time, a search ends. The ordinals of what it
+// - After `most_hits` hits, or its share of the pass's time, a search ends. The ordinals of what it
 // found are then counted from
 //   kUnknownOrdinal, the counts in PassResult are those of the found ones, and remarks() says so.
 // - A mark of a probe's hit must be one that an earlier pass of this object has reported.
@@ -46,6 +46,9 @@ struct ReverseOptions {
   Stores stores;
   /// Most hits that one search looks for. Each is a run of rr backwards.
   std::size_t most_hits = 100;
+  /// A search that has found something ends when it has used 1/time_share of the pass's time. Not
+  /// 0.
+  unsigned time_share = 4;
   std::shared_ptr<gdb::TranscriptLog> log;  ///< of all packets; may be null
 };
 

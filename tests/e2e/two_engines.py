@@ -23,7 +23,9 @@ sys.dont_write_bytecode = True
 
 import harness  # noqa: E402
 
-TIMEOUT = 400
+TIMEOUT = 800
+# A search ends at its share of this, and then counts less: more than is ever needed.
+TRIAGE_TIMEOUT = 6000
 # Where and when, and how to go there: the engines count differently.
 POSITIONS = {"position", "revisit"}
 
@@ -69,8 +71,8 @@ def differences(left, right, path="hops"):
     return [] if left == right else [f"{path}: {left!r:.200} against {right!r:.200}"]
 
 
-def run(command):
-    return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+def run(command, environment=None):
+    return subprocess.run(command, env=dict(os.environ, **(environment or {})), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, timeout=TIMEOUT, text=True, errors="replace",
                           check=False)
 
@@ -89,13 +91,13 @@ def compare(culprit, fixtures, name, directory):
     trace = os.path.join(directory, name + ".trace")
     arguments = [text.replace("{source_dir}", fixtures) for text in expected.get("arguments", [])]
     recorded = run([culprit, "record", "--engine", "exact", "--no-verify", "-o", trace, "--", program,
-                    *arguments])
+                    *arguments], expected.get("env"))
     if recorded.returncode != 0:
         raise RuntimeError("not recorded: " + recorded.stderr.strip()[-300:])
     reports = {}
     for engine in ("forward", "reverse"):
         path = os.path.join(directory, f"{name}.{engine}.json")
-        triaged = run([culprit, "triage", "--engine", engine, "--timeout", str(TIMEOUT - 20), "--json", path,
+        triaged = run([culprit, "triage", "--engine", engine, "--timeout", str(TRIAGE_TIMEOUT), "--json", path,
                        "--rsp-log", os.path.join(directory, name + ".rsp"), trace])
         if triaged.returncode not in (0, 3):
             raise RuntimeError(f"not triaged, {engine}: " + triaged.stderr.strip()[-300:])
