@@ -24,7 +24,7 @@ class RunCommand final : public Command {
     CLI::App* command =
         app.add_subcommand("run", "Record a command until it fails, then triage the failure");
     triage_.add_to(*command, "--triage-timeout");
-    record_.add_to(*command);
+    record_.add_to(*command, /*searches=*/true);
     command->footer(
         "Example: culprit run --retries 20 --json report.json -- ./reproducer --seed 7\n"
         "Without --json the report is culprit-report.json in the trace's directory.");
@@ -36,6 +36,11 @@ class RunCommand final : public Command {
     if (!options.ok()) return report_error(options.error());
     Result<TriageRequest> request = triage_.request();
     if (!request.ok()) return report_error(request.error());
+    if (record_.engine == "forward") request->engine = SearchEngine::forward;
+    // Exact ticks are there to run backwards.
+    if (record_.engine == "reverse" || record_.engine == "exact") {
+      request->engine = SearchEngine::reverse;
+    }
     ReportOutput output = triage_.output();
     // With the report on stdout, the program's own output must not be mixed into it.
     if (output.json == "-") options->out_fd = 2;

@@ -17,10 +17,12 @@
 #include "recorder/engine_probe.h"
 #include "recorder/trace_info.h"
 #include "replay/forward_replay.h"
+#include "replay/reverse_replay.h"
 #include "replay/trace_index.h"
 #include "report/json.h"
 #include "report/text.h"
 #include "verdict/judge.h"
+#include "x86/stores_into.h"
 
 namespace culprit::cli {
 namespace {
@@ -91,7 +93,7 @@ Result<report::Report> triage(const TriageRequest& request, Progress& progress) 
   CULPRIT_ASSIGN(replay::TraceIndex loaded,
                  replay::TraceIndex::load(info.path, command, request.timeout));
   const auto index = std::make_shared<const replay::TraceIndex>(std::move(loaded));
-  const bool hardware_ticks = index->has_ticks() && !info.has_landings;
+  const bool hardware_ticks = index->has_ticks() && !info.has_landings && !info.has_exact_ticks;
   const auto engine = recorder::choose_replay_engine(
       hardware_ticks,
       hardware_ticks ? recorder::probe_hardware_counters() : recorder::Capability{});
@@ -118,12 +120,36 @@ Result<report::Report> triage(const TriageRequest& request, Progress& progress) 
     CULPRIT_ASSIGN(options.output, output_of(info, command, request.timeout));
   }
 
-  replay::ForwardOptions forward;
-  forward.trace_dir = info.path;
-  forward.command = command;
-  forward.index = index;
-  CULPRIT_ASSIGN(const std::unique_ptr<replay::Replay> replay,
-                 replay::ForwardReplay::open(std::move(forward)));
+  const std::string ticks = info.has_exact_ticks     ? "exact"
+                            : command.software_ticks ? "software"
+                                                     : "hardware";
+  const bool real_ticks = index->has_ticks() && !info.has_landings;
+  CULPRIT_ASSIGN(const SearchChoice choice,
+                 choose_search(request.engine, {real_ticks, index->frames().size(),
+                                                index->processes().size()}));
+  std::unique_ptr<replay::Replay> replay;
+  const replay::ReverseReplay* reverse_replay = nullptr;
+  if (choice.engine == SearchEngine::reverse) {
+    replay::ReverseOptions reverse;
+    reverse.trace_dir = info.path;
+    reverse.command = command;
+    reverse.index = index;
+    reverse.ticks = ticks;
+    reverse.stores = x86::stores_into;
+    if (!request.rsp_log.empty()) {
+      CULPRIT_ASSIGN(reverse.log, replay::gdb::TranscriptLog::open(request.rsp_log));
+    }
+    CULPRIT_ASSIGN(auto opened, replay::ReverseReplay::open(std::move(reverse)));
+    reverse_replay = opened.get();
+    replay = std::move(opened);
+  } else {
+    replay::ForwardOptions forward;
+    forward.trace_dir = info.path;
+    forward.command = command;
+    forward.index = index;
+    forward.ticks = ticks;
+    CULPRIT_ASSIGN(replay, replay::ForwardReplay::open(std::move(forward)));
+  }
   CULPRIT_ASSIGN(report::Report report, provenance::follow_chain(*replay, *index, options));
 
   report.tool.version = CULPRIT_VERSION;
@@ -136,8 +162,10 @@ Result<report::Report> triage(const TriageRequest& request, Progress& progress) 
   report.trace.recorded.exit_status = info.exit_code;
   report.trace.recorded.signal = info.signal;
   report.engine.name = replay->engine_name();
-  report.engine.ticks = command.software_ticks ? "software" : "hardware";
-  if (command.software_ticks) {
+  report.engine.ticks = ticks;
+  report.engine.choice = choice.why;
+  if (reverse_replay != nullptr) report.engine.limitations = reverse_replay->remarks();
+  if (ticks == "software") {
     report.engine.limitations.push_back(
         "made without hardware counters: moments are named by rr's event number and by the count of a "
         "probe's hits, not by ticks, and the replay runs forward only");
@@ -149,6 +177,28 @@ Result<report::Report> triage(const TriageRequest& request, Progress& progress) 
   report.stats.peak_memory_bytes = peak_memory();
   progress.pause();
   return report;
+}
+
+Result<SearchChoice> choose_search(SearchEngine wanted, const TraceFacts& trace) {
+  // A forward pass over fewer events takes seconds, and a pass knows more: the heap's blocks, silent stores.
+  constexpr std::size_t kLongTrace = 300'000;
+  const char* const obstacle = !trace.has_ticks     ? "the trace has no ticks to run backwards by"
+                               : trace.processes > 1 ? "the trace has several processes"
+                                                     : nullptr;
+  switch (wanted) {
+    case SearchEngine::forward:
+      return SearchChoice{SearchEngine::forward, "asked for"};
+    case SearchEngine::reverse:
+      if (obstacle != nullptr) {
+        return Error{ErrorCode::usage, std::string("--engine reverse: ") + obstacle};
+      }
+      return SearchChoice{SearchEngine::reverse, "asked for"};
+    case SearchEngine::automatic:
+      break;
+  }
+  if (obstacle != nullptr) return SearchChoice{SearchEngine::forward, obstacle};
+  if (trace.events < kLongTrace) return SearchChoice{SearchEngine::forward, "the trace is short"};
+  return SearchChoice{SearchEngine::reverse, "the trace is long"};
 }
 
 Status show_report(const report::Report& report, const ReportOutput& output) {

@@ -17,12 +17,34 @@
 
 namespace culprit::cli {
 
+/// How a trace is searched.
+enum class SearchEngine : std::uint8_t {
+  automatic,  ///< choose_search()
+  forward,    ///< passes from the start of the trace
+  reverse,    ///< rr's own reverse execution
+};
+
+/// The engine for a trace, and why in a few words. Errors: usage (reverse was asked for, and the trace cannot
+/// be searched so).
+struct SearchChoice {
+  SearchEngine engine = SearchEngine::forward;
+  std::string why;
+};
+struct TraceFacts {
+  bool has_ticks = false;     ///< rr's: hardware or exact, not landings
+  std::size_t events = 0;
+  std::size_t processes = 1;
+};
+[[nodiscard]] Result<SearchChoice> choose_search(SearchEngine wanted, const TraceFacts& trace);
+
 /// What to do with a trace.
 struct TriageRequest {
   std::filesystem::path trace;
   std::uint32_t max_hops = 32;
   std::chrono::milliseconds timeout{120'000};
   std::optional<std::int32_t> pid;
+  SearchEngine engine = SearchEngine::automatic;
+  std::string rsp_log;  ///< reverse: a transcript of all packets is written to this file; empty: none
   crash::Overrides overrides;
   std::optional<provenance::AskedMoment> at;  ///< begin there, with overrides.address, not at a crash
   std::uint32_t slot_size = 8;                ///< bytes of the slot of overrides.address

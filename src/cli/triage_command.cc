@@ -32,6 +32,7 @@ class TriageCommand final : public Command {
         ->add_option("--unpack-to", unpack_to_,
                      "A bundle: unpack it into this new or empty folder, and keep it")
         ->type_name("DIR");
+    flags_.add_engine_to(*command);
     command->footer(
         "Examples:\n"
         "  culprit triage --json report.json ~/.local/share/culprit/reproducer-0\n"

@@ -30,7 +30,17 @@ void TriageFlags::add_to(CLI::App& command, const std::string& timeout_name) {
       .add_option("--source-map", source_maps,
                   "Source files recorded under OLD are read under NEW (may be repeated)")
       ->type_name("OLD=NEW");
+  command.add_option("--rsp-log", rsp_log,
+                     "Reverse engine: write all packets from and to rr's gdb server to this file")
+      ->type_name("FILE");
   command.add_flag("--backtraces", backtraces, "Print the backtrace of each hop");
+}
+
+void TriageFlags::add_engine_to(CLI::App& command) {
+  command.add_option("--engine", engine, "How the trace is searched: auto, forward or reverse")
+      ->type_name("ENGINE")
+      ->check(CLI::IsMember({"auto", "forward", "reverse"}))
+      ->capture_default_str();
 }
 
 Result<TriageRequest> TriageFlags::request() const {
@@ -40,6 +50,9 @@ Result<TriageRequest> TriageFlags::request() const {
   out.timeout = std::chrono::milliseconds(static_cast<std::int64_t>(timeout_s * 1000));
   if (pid != 0) out.pid = pid;
   out.slot_size = slot_size;
+  if (engine == "forward") out.engine = SearchEngine::forward;
+  if (engine == "reverse") out.engine = SearchEngine::reverse;
+  out.rsp_log = rsp_log;
   if (!pointer.empty()) {
     CULPRIT_ASSIGN(out.overrides.pointer, crash::parse_hex("--pointer", pointer));
   }

@@ -242,7 +242,7 @@ Result<RecordOutcome> record(const RecordOptions& options, Progress& progress) {
   }
   Engine engine = choose_recording_engine(
       options.engine, options.engine ? Capability{} : probe_hardware_counters());
-  if (engine == Engine::software) {
+  if (engine != Engine::hardware) {
     if (auto agent = agent::find_agent(); !agent.ok()) {
       return Error{ErrorCode::cannot_record, agent.error().message};
     }

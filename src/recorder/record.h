@@ -64,6 +64,9 @@ struct RecordOptions {
   /// Software ticks: a run that was ended because a thread waits in a loop without system calls is
   /// made again with an instruction of that loop counted (agent/landing_counter.h).
   bool learn_landings = true;
+  /// Exact ticks: a program that executes more instructions is refused. At 15 to 50 µs each this is a
+  /// minute or two, and a replay takes as long.
+  std::uint64_t most_steps = 3'000'000;
   /// Names a place for an error message ("f, f.c:12"); empty where it cannot. May be null.
   std::function<std::string(const CodePlace&)> name_place;
 };
