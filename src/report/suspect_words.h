@@ -1,5 +1,5 @@
-// What a suspect is, where rules have to know: the values of Suspect::description that the engine writes and
-// the verdict reads.
+// What rules have to know by name: values of Suspect::description and Owner::allocator that the
+// engine writes and the verdict reads.
 #pragma once
 
 #include <string_view>
@@ -23,5 +23,7 @@ inline constexpr std::string_view kVirtualTable = "the object's virtual table";
 /// Of a Source: the null that ends the list of environment variables. Who looks for one that is not set ends
 /// there.
 inline constexpr std::string_view kEndOfEnvironment = "the end of the environment";
+/// Owner::allocator of a block that a collector gave up.
+inline constexpr std::string_view kGarbageCollector = "garbage collector";
 
 }  // namespace culprit::report

@@ -15,6 +15,8 @@ bool uninitialised_heap(report::Report& report);
 bool dangling_stack_pointer(report::Report& report);
 /// A pointer to a local whose scope had ended, into a frame that lives on.
 bool outlived_scope(report::Report& report);
+/// A block that a garbage collector gave up while it was in use.
+bool collected_in_use(report::Report& report);
 /// A block that was freed before it was freed, read or written.
 bool released_before(report::Report& report);
 /// A store that was meant for another object.
