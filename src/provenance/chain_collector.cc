@@ -35,6 +35,8 @@ void Chain::add_earlier_life(report::Hop& hop, const replay::Position& position)
       mapping_history(*image_, hop.location->address, end_of_last_call(image_->index(), position));
   if (history.size() < 2) return;
   const report::RegionPeriod& earlier = history[history.size() - 2];
+  // A mapping over a part of another one, as reserved memory is put to use, is no new life.
+  if (earlier.to->position.event == history.back().from->position.event) return;
   if (!hop.note.empty()) hop.note += "; ";
   hop.note +=
       fmt::format("until {} the addresses were {}", earlier.to->description, earlier.description);
