@@ -84,6 +84,8 @@ class Chain {
   void begin_at_abort(report::Suspect& out);
   /// The chain begins at a check of the program's own that failed. False: which one is not known.
   Result<bool> begin_at_guard(report::Suspect& out);
+  /// The same, for the pointer that a checker of the runtime stopped at. False: it was none.
+  Result<bool> begin_at_checker(report::Suspect& out);
   void begin_at_release(const AbortScene& scene, report::Suspect& out);
   [[nodiscard]] std::optional<report::Location> object_taken(const ResolvedSource& made,
                                                             const Moment& later,

@@ -12,6 +12,7 @@ inline constexpr std::string_view kReturnTarget = "the address that was returned
 inline constexpr std::string_view kStackPointer = "the stack pointer";
 /// Of Source::description: the size that an allocator was asked for.
 inline constexpr std::string_view kAskedSize = "the size that was asked for";
+inline constexpr std::string_view kCheckedPointer = "the pointer that was checked";
 inline constexpr std::string_view kIndex = "the index of the address";
 
 inline constexpr std::string_view kCheckedSize = "the size that a check refused";

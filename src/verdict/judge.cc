@@ -33,6 +33,7 @@ void judge(report::Report& report) {
                                  bad_index,
                                  raced,
                                  null_dereference,
+                                 unsafe_pointer_in_go,
                                  confused_pointer,
                                  confused_types,
                                  constant,
