@@ -74,6 +74,13 @@ class Chain {
                                  std::uint64_t value);
   void resolve_origin(WriterHit& writer, ResolvedSource& resolved, const Slot& slot);
   void no_writer(const LastWriter& found);
+  /// What else was at the addresses of a mapping before, if anything was.
+  void add_earlier_life(report::Hop& hop, const replay::Position& position) const;
+  /// The writer is a collector's sweep: ends the chain with what hid the block from the collector.
+  bool given_up_by_collector(const LastWriter& found, const ResolvedSource& resolved);
+  void add_kept_reference(const Link::Reader& reader);
+  void add_change_of_owner(Address hidden, EventNumber swept, const Moment& registered);
+  void mark_ended_thread(report::Hop& hop, EventNumber swept) const;
   /// Adds the system call that unmapped what the crash touched, if there was one.
   void explain_unmapped();
   [[nodiscard]] bool stack_is_full() const;
@@ -81,6 +88,8 @@ class Chain {
   void begin_at_abort(report::Suspect& out);
   /// The chain begins at a check of the program's own that failed. False: which one is not known.
   Result<bool> begin_at_guard(report::Suspect& out);
+  /// The same, for the pointer that a checker of the runtime stopped at. False: it was none.
+  Result<bool> begin_at_checker(report::Suspect& out);
   void begin_at_release(const AbortScene& scene, report::Suspect& out);
   [[nodiscard]] std::optional<report::Location> object_taken(const ResolvedSource& made,
                                                             const Moment& later,

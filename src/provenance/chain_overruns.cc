@@ -127,6 +127,7 @@ Chain::MeantElsewhere Chain::meant_elsewhere(const WriterHit& writer, Address st
 /// before.
 bool Chain::written_through_bad_pointer(const LastWriter& found, const ResolvedSource& resolved) {
   if (!found.writer || !found.writer->writer || found.writer->hit.kernel ||
+      in_write_barrier_buffer(found.writer->location) ||
       in_allocator(*image_, found.writer->moment.frames)) {
     return false;
   }

@@ -176,6 +176,7 @@ void Chain::add_writer(const WriterHit& writer, const ResolvedSource& resolved) 
   report_.hops.push_back(
       writer_hop(*image_, writer, link_->slot, resolved.source, resolved.place, style_));
   report_.hops.back().bytes = bytes_;
+  add_earlier_life(report_.hops.back(), writer.moment.position);
 }
 
 bool Chain::step() {
@@ -264,6 +265,7 @@ bool Chain::step() {
     stop(report::StopReason::origin_found);
     return false;
   }
+  if (given_up_by_collector(*found, resolved)) return false;
   if (lifetimes(*found, resolved)) return false;
   if (writer.hit.kernel) {
     return end_at_kernel(writer, resolved);

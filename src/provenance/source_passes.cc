@@ -508,12 +508,111 @@ Result<ResolvedSource> resolve_load(replay::Replay& replay, const ProcessImage& 
 
 namespace {
 
+/// A moment's life in its activation: so many system calls since the entry of its function mean
+/// that a window from there would be long.
+constexpr std::uint64_t kLongLife = 8;
+
+/// What asking one window came to.
+enum class Asked : std::uint8_t { answered, open, too_long };
+
+/// One question to any number of windows.
+struct WindowAsker {
+  replay::Replay& replay;
+  const ProcessImage& image;
+  const Moment& moment;
+  const ModuleCode& code;
+  const WindowQuestion& question;
+  const WindowLimits& limits;
+  std::chrono::milliseconds deadline;
+  report::Stats& stats;
+
+  /// Asks the window from `begin`, a moment in frame `frame`, to the moment. `out` keeps what is
+  /// found.
+  Result<Asked> ask(const replay::Mark& begin, std::size_t frame, ResolvedSource& out) const {
+    replay::PassSpec stepping;
+    replay::StepSpec step;
+    step.begin = begin;
+    step.max_steps = limits.max_steps;
+    step.budget = limits.budget;
+    stepping.step = step;
+    stepping.end = moment.mark;
+    stepping.deadline = deadline;
+    WindowObserver observer(image, moment, code, question, frame, out);
+    const auto stepped = replay.run(stepping, observer);
+    if (!stepped.ok() && stepped.error().code == ErrorCode::bad_input) {
+      // What a shorter window has found stands.
+      stats.passes += 1;
+      out.source.note = stepped.error().message;
+      return Asked::too_long;
+    }
+    if (!stepped.ok()) return stepped.error();
+    count(stats, *stepped);
+    const bool at_start = out.source.kind == ValueSource::Kind::register_ ||
+                          out.source.kind == ValueSource::Kind::unknown;
+    return at_start ? Asked::open : Asked::answered;
+  }
+};
+
+/// Asks windows that begin at earlier executions of the question's own instruction in the same
+/// activation, the shortest first: in a function that runs for long (an interpreter's loop, main)
+/// its entry is too far away, and the values that a turn of a loop uses are mostly made in that
+/// turn. Nothing if none of them tells.
+Result<std::optional<ResolvedSource>> ask_recent(const WindowAsker& asker, std::size_t frame,
+                                                 Address pc, const ResolvedSource& unresolved) {
+  const std::optional<ResolvedSource> nothing;
+  // An instruction that runs all the time costs more than it is worth.
+  constexpr std::chrono::milliseconds kPatience{30'000};
+  ExecutionObserver executions;
+  replay::PassSpec counting;
+  counting.probes.push_back(execution_of(pc, asker.image, asker.moment.position.thread));
+  counting.probes.back().keep_last = kKeptHits;
+  counting.end = asker.moment.mark;
+  counting.deadline = std::min(asker.deadline, kPatience);
+  const auto counted = asker.replay.run(counting, executions);
+  if (!counted.ok() && counted.error().code == ErrorCode::timeout && asker.deadline > kPatience) {
+    asker.stats.passes += 1;
+    return nothing;
+  }
+  if (!counted.ok()) return counted.error();
+  count(asker.stats, *counted);
+  std::vector<replay::Hit>& hits = executions.hits;
+  if (!hits.empty()) hits.pop_back();  // the execution that is asked about
+  std::erase_if(hits, [&](const replay::Hit& hit) {
+    const auto cfa = cfa_at(asker.image, hit.registers);
+    return cfa && cfa != asker.moment.frames[frame].frame.cfa;
+  });
+
+  std::optional<ResolvedSource> best;
+  constexpr std::size_t kWider = 16;
+  for (std::size_t back = 1; !hits.empty(); back = std::min(back * kWider, hits.size())) {
+    replay::Mark begin;
+    begin.kind = replay::Mark::Kind::probe_hit;
+    begin.probe = execution_of(pc, asker.image, asker.moment.position.thread);
+    begin.ordinal = hits[hits.size() - back].ordinal;
+    ResolvedSource found = unresolved;
+    CULPRIT_ASSIGN(const Asked asked, asker.ask(begin, frame, found));
+    if (asked == Asked::answered) {
+      best = std::move(found);
+      // A place on the stack without a name is a spill, which a wider window sees through.
+      const bool spill = best->source.address && asker.moment.frame_of(*best->source.address) &&
+                         !(best->place && best->place->location.owner &&
+                           !best->place->location.owner->variable.empty());
+      if (!spill) break;
+    }
+    if (asked == Asked::too_long || back == hits.size()) break;
+  }
+  return best;
+}
+
 /// Asks windows that begin at the entry of frame `first` of the moment, or of its callers.
 Result<ResolvedSource> ask_windows(replay::Replay& replay, const ProcessImage& image,
                                    const Moment& moment, std::size_t first, const ModuleCode& code,
                                    const WindowQuestion& question, WindowLimits limits,
                                    std::chrono::milliseconds deadline, report::Stats& stats,
                                    ResolvedSource out) {
+  const WindowAsker asker{replay, image, moment, code, question, limits, deadline, stats};
+  const ResolvedSource unresolved = out;
+  const Address pc = out.source.pc;
   // Which entry of its function made each frame that the window may begin in? All in one pass.
   ExecutionObserver entries;
   replay::PassSpec counting;
@@ -533,6 +632,8 @@ Result<ResolvedSource> ask_windows(replay::Replay& replay, const ProcessImage& i
   CULPRIT_ASSIGN(const replay::PassResult counted, replay.run(counting, entries));
   count(stats, counted);
 
+  bool recent_asked =
+      question.to_the_end;  // what came in at the entry is not seen by a shorter window
   for (std::size_t k = 0; k < frames.size(); ++k) {
     const WalkFrame& frame = moment.frames[frames[k]];
     const replay::Hit* entry = nullptr;
@@ -542,28 +643,28 @@ Result<ResolvedSource> ask_windows(replay::Replay& replay, const ProcessImage& i
     if (entry == nullptr) {
       out.source.note =
           "the function's entry was not seen: its frame is older than the recording shows";
+    }
+    const bool long_life =
+        entry == nullptr || moment.position.syscalls - entry->position.syscalls >= kLongLife;
+    Asked asked = Asked::too_long;
+    if (k == 0 && long_life && !recent_asked) {
+      recent_asked = true;
+      CULPRIT_ASSIGN(auto recent, ask_recent(asker, first, pc, unresolved));
+      if (recent) return *std::move(recent);
+    }
+    if (entry != nullptr) {
+      replay::Mark begin;
+      begin.kind = replay::Mark::Kind::probe_hit;
+      begin.probe = execution_of(frame.code.entry, image, moment.position.thread);
+      begin.ordinal = entry->ordinal;
+      CULPRIT_ASSIGN(asked, asker.ask(begin, frames[k], out));
+    }
+    if (asked == Asked::too_long) {
+      if (k > 0 || recent_asked) break;
+      CULPRIT_ASSIGN(auto recent, ask_recent(asker, first, pc, unresolved));
+      if (recent) return *std::move(recent);
       break;
     }
-    replay::PassSpec stepping;
-    replay::StepSpec step;
-    step.begin.kind = replay::Mark::Kind::probe_hit;
-    step.begin.probe = execution_of(frame.code.entry, image, moment.position.thread);
-    step.begin.ordinal = entry->ordinal;
-    step.max_steps = limits.max_steps;
-    step.budget = limits.budget;
-    stepping.step = step;
-    stepping.end = moment.mark;
-    stepping.deadline = deadline;
-    WindowObserver observer(image, moment, code, question, frames[k], out);
-    const auto stepped = replay.run(stepping, observer);
-    if (!stepped.ok() && stepped.error().code == ErrorCode::bad_input) {
-      // What a shorter window has found stands.
-      stats.passes += 1;
-      out.source.note = stepped.error().message;
-      break;
-    }
-    if (!stepped.ok()) return stepped.error();
-    count(stats, *stepped);
     if (out.source.kind != ValueSource::Kind::register_) break;
     if (question.to_the_end && out.source.value) break;  // what the function was given
   }

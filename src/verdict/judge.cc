@@ -12,7 +12,8 @@ namespace culprit::verdict {
 
 void judge(report::Report& report) {
   // The first that applies: whose memory it was says more than what the value is.
-  constexpr std::array kRules = {uninitialised_stack,
+  constexpr std::array kRules = {collected_in_use,
+                                 uninitialised_stack,
                                  uninitialised_heap,
                                  dangling_stack_pointer,
                                  outlived_scope,
@@ -32,6 +33,7 @@ void judge(report::Report& report) {
                                  bad_index,
                                  raced,
                                  null_dereference,
+                                 unsafe_pointer_in_go,
                                  confused_pointer,
                                  confused_types,
                                  constant,

@@ -24,9 +24,14 @@ def main():
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--timeout", type=float, default=100)
     parser.add_argument("--keep", help="leave traces and reports in this directory")
+    parser.add_argument("--unless", help="a file that says why the fixture could not be built: skip")
     parser.add_argument("--schema", help="JSON Schema to validate the report with")
     args = parser.parse_args()
 
+    if args.unless and os.path.exists(args.unless):
+        with open(args.unless, encoding="utf-8") as source:
+            print(f"skipped: {source.read().strip()}")
+        return harness.SKIP
     with open(args.expect, encoding="utf-8") as source:
         expected = json.load(source)
     source_directory = expected.get("source_dir") or os.path.dirname(os.path.abspath(args.expect))
