@@ -72,6 +72,8 @@ void Chain::add_write_beside(const report::Location& about, const std::optional<
                              const Slot& slot, const replay::Mark& before) {
   if (!about.owner || !about.owner->object || !about.owner->object_size) return;
   const auto stale = static_cast<std::uint32_t>(report_.hops.size() - 1);
+  // A write barrier reads what it is about to overwrite: the object is being filled in just then.
+  if (stale > 0 && report_.hops[stale - 1].kind == report::HopKind::runtime_store) return;
   const ByteRange object{*about.owner->object, *about.owner->object_size};
   auto beside =
       find_write_beside(replay_, *image_, slot, object, before, owner, remaining(), report_.stats);

@@ -117,7 +117,9 @@ bool uninitialised_stack(Report& report) {
   }
   v.cause = report::CauseSite{owner.function, owner.declared_file, owner.declared_line,
                               owner.variable, owner.member,        owner.module};
-  if (structure && !owner.member.starts_with("[")) say_partly(report, *stale);
+  // A write barrier reads what it is about to overwrite: the object was being filled in just then.
+  const bool filling = reader != nullptr && reader->kind == HopKind::runtime_store;
+  if (structure && !filling && !owner.member.starts_with("[")) say_partly(report, *stale);
   return true;
 }
 
