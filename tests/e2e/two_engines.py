@@ -45,7 +45,11 @@ def read_list():
 
 def without_positions(value):
     if isinstance(value, dict):
-        return {key: without_positions(item) for key, item in value.items() if key not in POSITIONS}
+        dropped = set(POSITIONS)
+        if value.get("name") == "execve":
+            # Addresses in rr's own process before it became the program: of no meaning in either.
+            dropped.add("arguments")
+        return {key: without_positions(item) for key, item in value.items() if key not in dropped}
     if isinstance(value, list):
         return [without_positions(item) for item in value]
     return value
