@@ -99,6 +99,8 @@ class Chain {
   /// If a null came out of an allocator: what that had been asked for, as a side branch.
   void add_asked_size(const ResolvedSource& null, const Moment& user);
   bool came_from_allocator(const ResolvedSource& resolved, const Moment& user);
+  /// Adds `hop` on a side branch, as an explanation of hop `parent`. Its place in the report.
+  std::uint32_t add_side(report::Hop hop, std::uint32_t parent);
   /// Goes on at a source, or ends the chain where it was born. False: ended.
   bool go_on(const ResolvedSource& resolved, const Moment& moment, const binary::CodeLocation& code,
              std::uint64_t value);

@@ -64,9 +64,7 @@ bool Chain::cross_to(const KernelInput& input, const Slot& slot) {
                              const replay::LiveState& live) {
     const CachedMemory memory(live);
     there->verify(memory);
-    moment.position = at;
-    moment.registers = registers;
-    moment.frames = walk(*there, at.thread, registers, memory);
+    stand_at(*there, at, registers, memory, moment);
     next.place = describe_source(*there, moment, next.slot.address, next.slot.size, memory);
   });
   if (moment.frames.empty()) return false;

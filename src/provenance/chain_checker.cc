@@ -11,6 +11,7 @@
 #include "provenance/chain.h"
 #include "provenance/naming.h"
 #include "provenance/pass_stats.h"
+#include "provenance/probes.h"
 #include "report/suspect_words.h"
 
 namespace culprit::provenance {
@@ -21,20 +22,6 @@ namespace {
 constexpr std::array<std::string_view, 2> kCheckers = {"runtime.checkptrArithmetic",
                                                        "runtime.checkptrAlignment"};
 
-/// Finds the call of the checker that raised the crash.
-class EntryObserver : public replay::PassObserver {
- public:
-  explicit EntryObserver(Address sp) : sp_(sp) {}
-  replay::Next on_hit(const replay::Hit& hit, const replay::LiveState*) override {
-    if (hit.registers.sp() == sp_) call = hit;
-    return replay::Next::go_on;
-  }
-  std::optional<replay::Hit> call;
-
- private:
-  Address sp_;
-};
-
 /// Stands at that call.
 class ArgumentObserver : public replay::PassObserver {
  public:
@@ -42,9 +29,7 @@ class ArgumentObserver : public replay::PassObserver {
   void on_end(const replay::Position& at, const Registers& registers,
               const replay::LiveState& live) override {
     const CachedMemory memory(live);
-    moment_.position = at;
-    moment_.registers = registers;
-    moment_.frames = walk(image_, at.thread, registers, memory);
+    stand_at(image_, at, registers, memory, moment_);
     if (moment_.frames.size() < 2) return;
     const auto call = call_before(moment_.frames[1], memory);
     if (!call) return;
@@ -76,25 +61,22 @@ Result<bool> Chain::begin_at_checker(report::Suspect& out) {
 
   // Long before the crash: the traceback has been printed since.
   replay::PassSpec spec;
-  replay::Probe entry;
-  entry.kind = replay::ProbeKind::execute;
-  entry.address = frames[at].code.entry;
-  entry.thread = scene_.moment.position.thread;
-  entry.process = image_->process();
+  const replay::Probe entry =
+      execution_of(frames[at].code.entry, *image_, scene_.moment.position.thread);
   spec.probes.push_back(entry);
   spec.probes.back().keep_last = 16;
   spec.end = scene_.moment.mark;
   spec.deadline = remaining();
-  EntryObserver entered(*frames[at].frame.cfa - 8);
-  CULPRIT_ASSIGN(replay::PassResult pass, replay_.run(spec, entered));
+  EntryObserver observer(*frames[at].frame.cfa);
+  CULPRIT_ASSIGN(replay::PassResult pass, replay_.run(spec, observer));
   count(report_.stats, pass);
-  if (!entered.call) return false;
-  const std::uint64_t value = entered.call->registers[Gpr::rax];
+  if (!observer.entered) return false;
+  const std::uint64_t value = observer.entered->registers[Gpr::rax];
 
   Moment moment;
   moment.mark.kind = replay::Mark::Kind::probe_hit;
   moment.mark.probe = entry;
-  moment.mark.ordinal = entered.call->ordinal;
+  moment.mark.ordinal = observer.entered->ordinal;
   replay::PassSpec again;
   again.end = moment.mark;
   again.deadline = remaining();

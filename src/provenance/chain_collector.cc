@@ -97,10 +97,8 @@ void Chain::add_kept_reference(const Link::Reader& reader) {
   if (!kept.ok() || !kept->writer || kept->writer->hit.kernel) return;
   const WriterHit& writer = *kept->writer;
   report::Hop hop = writer_hop(*image_, writer, slot, writer.source, writer.source_place, style_);
-  hop.main_line = false;
-  hop.parent = sweep;
   hop.summary += ": the reference that was used later";
-  report_.hops.push_back(std::move(hop));
+  add_side(std::move(hop), sweep);
 }
 
 /// The system calls that took the registered memory away and gave its addresses to somebody else.

@@ -82,10 +82,8 @@ void Chain::add_write_beside(const report::Location& about, const std::optional<
   const Slot word{writer.location.address, static_cast<std::uint32_t>(writer.location.size),
                   writer.hit.value_after};
   report::Hop hop = writer_hop(*image_, writer, word, writer.source, writer.source_place, style_);
-  hop.main_line = false;
-  hop.parent = stale;
   hop.summary += "; another part of the same object, in its life";
-  report_.hops.push_back(std::move(hop));
+  add_side(std::move(hop), stale);
 }
 
 /// The block was handed out, and nobody wrote this part of it.

@@ -174,10 +174,8 @@ void Chain::add_step_before_end(const WriterHit& writer, const ObjectBounds& obj
                      before.hit.value_after};
   report::Hop hop =
       writer_hop(*image_, before, element, before.source, before.source_place, style_);
-  hop.main_line = false;
-  hop.parent = store;
   hop.summary += "; the step before, into the last element";
-  report_.hops.push_back(std::move(hop));
+  add_side(std::move(hop), store);
 }
 
 void Chain::add_way_of_index(const WriterHit& writer, std::uint32_t store) {

@@ -169,6 +169,13 @@ std::optional<report::Hop> Chain::explain_rest(const Slot& whole, const ByteRang
   return hop;
 }
 
+std::uint32_t Chain::add_side(report::Hop hop, std::uint32_t parent) {
+  hop.main_line = false;
+  hop.parent = parent;
+  report_.hops.push_back(std::move(hop));
+  return static_cast<std::uint32_t>(report_.hops.size() - 1);
+}
+
 void Chain::add_writer(const WriterHit& writer, const ResolvedSource& resolved) {
   // The side branch first: what follows explains the last hop.
   if (side_) report_.hops.push_back(*std::move(side_));
@@ -273,11 +280,7 @@ bool Chain::step() {
 
   if (writer.writer) {
     begin_phase("slicing back from the writer");
-    StoredBytes stored{writer.writer->operand, 0, link.slot.size};
-    if (writer.writer->written) {
-      const std::int64_t delta = link.slot.address - writer.writer->written->start;
-      if (delta >= 0) stored.offset = static_cast<std::uint32_t>(delta);
-    }
+    const StoredBytes stored = stored_bytes(*writer.writer, link.slot);
     auto better =
         resolve(writer.moment, {writer.frame, writer.writer->instruction.address, true, stored},
                 writer.source, writer.source_place, link.slot.value);

@@ -10,6 +10,7 @@
 #include "provenance/cached_memory.h"
 #include "provenance/naming.h"
 #include "provenance/pass_stats.h"
+#include "provenance/probes.h"
 
 namespace culprit::provenance {
 namespace {
@@ -37,14 +38,6 @@ std::optional<std::size_t> frame_named(const std::vector<WalkFrame>& frames,
     if (named(frames[i].code, function)) return i;
   }
   return std::nullopt;
-}
-
-replay::Probe entry_probe(const ProcessImage& image, Address entry) {
-  replay::Probe probe;
-  probe.kind = replay::ProbeKind::execute;
-  probe.address = entry;
-  probe.process = image.process();
-  return probe;
 }
 
 /// A pair of neighbouring words: a range that holds the reference.
@@ -141,9 +134,7 @@ class CallObserver : public replay::PassObserver {
   void on_end(const replay::Position& at, const Registers& registers,
               const replay::LiveState& live) override {
     const CachedMemory memory(live);
-    out_.moment.position = at;
-    out_.moment.registers = registers;
-    out_.moment.frames = walk(image_, at.thread, registers, memory);
+    stand_at(image_, at, registers, memory, out_.moment);
     out_.location =
         describe_location(image_, out_.moment, out_.range.start, out_.range.size, memory);
   }
@@ -229,7 +220,7 @@ Result<std::optional<Sweep>> examine_sweep(replay::Replay& replay, const Process
   const std::vector<Address> entries = image.symbols().function_entries(registrar.function);
   for (const Address entry : entries) {
     if (spec.probes.size() >= kMostEntries) break;
-    spec.probes.push_back(entry_probe(image, entry));
+    spec.probes.push_back(execution_of(entry, image, std::nullopt));
     spec.probes.back().keep_last = kKeptCalls;
   }
   spec.end = writer.moment.mark;
@@ -250,7 +241,7 @@ Result<std::optional<Sweep>> examine_sweep(replay::Replay& replay, const Process
     }
     replay::Mark mark;
     mark.kind = replay::Mark::Kind::probe_hit;
-    mark.probe = entry_probe(image, spec.probes[observer.call->probe].address);
+    mark.probe = execution_of(spec.probes[observer.call->probe].address, image, std::nullopt);
     mark.ordinal = observer.call->ordinal;
     if (out.hidden_by) {
       CULPRIT_ASSIGN(out.registration, visit(replay, image, mark, range, deadline, stats));

@@ -11,6 +11,7 @@
 #include "provenance/cached_memory.h"
 #include "provenance/naming.h"
 #include "provenance/pass_stats.h"
+#include "provenance/probes.h"
 #include "provenance/source_passes.h"
 
 namespace culprit::provenance {
@@ -147,9 +148,7 @@ class CrashObserver : public replay::PassObserver {
     const CachedMemory memory(live);
     image_.verify(memory);
     scene.moment.mark = candidate_.mark;
-    scene.moment.position = at;
-    scene.moment.registers = registers;
-    scene.moment.frames = walk(image_, at.thread, registers, memory);
+    stand_at(image_, at, registers, memory, scene.moment);
     if (named_) {
       scene.named_place =
           describe_source(image_, scene.moment, named_->start, named_->size, memory);
@@ -334,13 +333,9 @@ Result<std::optional<SlotCandidate>> slot_from_arguments(
                                    candidates.begin() + static_cast<std::ptrdiff_t>(first + n));
     replay::PassSpec spec;
     for (const std::size_t i : group) {
-      replay::Probe probe;
-      probe.kind = replay::ProbeKind::execute;
-      probe.address = frames[i].code.entry;
-      probe.thread = scene.moment.position.thread;
-      probe.process = image.process();
-      probe.keep_last = 16;
-      spec.probes.push_back(probe);
+      spec.probes.push_back(
+          execution_of(frames[i].code.entry, image, scene.moment.position.thread));
+      spec.probes.back().keep_last = 16;
     }
     spec.end = scene.moment.mark;
     spec.deadline = deadline;

@@ -8,6 +8,7 @@
 #include "provenance/cached_memory.h"
 #include "provenance/naming.h"
 #include "provenance/pass_stats.h"
+#include "provenance/probes.h"
 #include "provenance/window_moment.h"
 #include "x86/instruction.h"
 
@@ -29,15 +30,6 @@ struct Candidate {
   Address at;
   std::optional<Relation> relation;
 };
-
-replay::Probe execution_of(Address at, const ProcessImage& image, ThreadId thread) {
-  replay::Probe probe;
-  probe.kind = replay::ProbeKind::execute;
-  probe.address = at;
-  probe.thread = thread;
-  probe.process = image.process();
-  return probe;
-}
 
 /// The code of the frame's function: all of it, or its hot and its cold part.
 Result<GuardSearch> guards_of(const ProcessImage& image, const WalkFrame& frame, Address failing) {
@@ -80,9 +72,7 @@ class GuardObserver : public replay::PassObserver {
   void on_end(const replay::Position& at, const Registers& registers,
               const replay::LiveState& live) override {
     const CachedMemory memory(live);
-    out_.moment.position = at;
-    out_.moment.registers = registers;
-    out_.moment.frames = walk(image_, at.thread, registers, memory);
+    stand_at(image_, at, registers, memory, out_.moment);
     const auto instruction = x86::decode_at(ModuleCode(image_.modules()), registers.pc());
     if (out_.moment.frames.empty() || !instruction.ok()) return;
     out_.instruction = *instruction;

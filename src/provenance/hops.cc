@@ -8,6 +8,7 @@
 #include "base/syscall_names.h"
 #include "provenance/heap.h"
 #include "provenance/naming.h"
+#include "report/program_code.h"
 #include "report/suspect_words.h"
 
 namespace culprit::provenance {
@@ -120,7 +121,7 @@ report::Writer program_code(const ProcessImage& image, const std::vector<report:
   const report::Frame* chosen = nullptr;
   for (std::size_t i = 1; i < frames.size() && chosen == nullptr; ++i) {
     const report::Frame& f = frames[i];
-    if (!is_program_code(f.file)) continue;
+    if (!report::is_program_code(f.file)) continue;
     chosen = &f;
   }
   if (chosen == nullptr && frames.size() > 1) chosen = &frames[1];
@@ -288,7 +289,6 @@ report::Hop asked_size_hop(const ProcessImage& image, const std::vector<WalkFram
                            std::string_view function, std::uint64_t size, const report::Hop& user) {
   report::Hop hop;
   hop.kind = report::HopKind::register_slice;
-  hop.main_line = false;
   hop.position = user.position;
   hop.position.probe.reset();
   hop.backtrace = report_frames(image, frames);

@@ -28,7 +28,7 @@ namespace culprit::provenance {
                                      const std::optional<SourcePlace>& place,
                                      const RevisitStyle& style);
 
-/// What `function` of the allocator, in the innermost of `frames`, was asked for. A side branch.
+/// What `function` of the allocator, in the innermost of `frames`, was asked for.
 [[nodiscard]] report::Hop asked_size_hop(const ProcessImage& image, const std::vector<WalkFrame>& frames,
                                          std::string_view function, std::uint64_t size,
                                          const report::Hop& user);

@@ -9,6 +9,7 @@
 #include "provenance/heap.h"
 #include "provenance/number_text.h"
 #include "provenance/pass_stats.h"
+#include "provenance/probes.h"
 #include "provenance/slice/window_slice.h"
 #include "provenance/window_moment.h"
 #include "x86/instruction.h"
@@ -17,15 +18,6 @@ namespace culprit::provenance {
 namespace {
 
 constexpr std::uint32_t kKeptHits = 256;
-
-replay::Probe execution_of(Address pc, const ProcessImage& image, ThreadId thread) {
-  replay::Probe probe;
-  probe.kind = replay::ProbeKind::execute;
-  probe.address = pc;
-  probe.thread = thread;
-  probe.process = image.process();
-  return probe;
-}
 
 /// Collects the newest executions of one instruction.
 class ExecutionObserver : public replay::PassObserver {

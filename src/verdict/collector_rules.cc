@@ -76,7 +76,7 @@ bool collected_in_use(Report& report) {
   // That the reference was skipped for this reason follows from the runtime's rule.
   v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
   if (asked != nullptr) {
-    v.cause = report::CauseSite{asked->function, asked->file, asked->line, {}, {}, asked->module};
+    v.cause = site_of_frame(*asked);
   } else {
     v.cause = site_of_writer(registration->writer);
   }

@@ -474,8 +474,7 @@ bool vtable_overwritten(Report& report) {
   v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
   const report::Frame* program = program_frame(store->backtrace);
   v.cause = program != nullptr
-                ? report::CauseSite{program->function, program->file, program->line, {}, {},
-                                    program->module}
+                ? site_of_frame(*program)
                 : site_of_writer(store->writer);
   return true;
 }
@@ -539,8 +538,7 @@ bool stack_exhausted(Report& report) {
   v.evidence = {0};
   v.confidence = Confidence::proved;
   if (recursive != nullptr) {
-    v.cause = report::CauseSite{recursive->function, recursive->file, recursive->line, {}, {},
-                                recursive->module};
+    v.cause = site_of_frame(*recursive);
   }
   return true;
 }

@@ -200,8 +200,7 @@ bool null_dereference(Report& report) {
     const report::Frame* initialiser = static_initialiser(report);
     if (initialiser != nullptr &&
         (origin->kind == HopKind::initial_image || origin->kind == HopKind::remap)) {
-      v.cause = report::CauseSite{
-          initialiser->function, initialiser->file, initialiser->line, {}, {}, initialiser->module};
+      v.cause = site_of_frame(*initialiser);
       v.bug_class = BugClass::static_initialisation_order;
       v.explanation += " The crash came while static objects were made, before that one was.";
     } else if (from_allocator(*origin)) {
@@ -471,8 +470,7 @@ bool confused_pointer(Report& report) {
   v.evidence = {0, made->index};
   const report::Frame* program = program_frame(made->backtrace);
   v.cause = program != nullptr
-                ? report::CauseSite{program->function, program->file, program->line, {}, {},
-                                    program->module}
+                ? site_of_frame(*program)
                 : site_of_writer(made->writer);
   v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
   return true;
@@ -490,7 +488,7 @@ bool from_kernel(Report& report) {
   v.confidence = std::max(origin->confidence, Confidence::likely);
   if (!origin->backtrace.empty()) {
     const report::Frame& f = origin->backtrace.front();
-    v.cause = report::CauseSite{f.function, f.file, f.line, {}, {}, f.module};
+    v.cause = site_of_frame(f);
   }
   return true;
 }
@@ -511,7 +509,7 @@ bool from_other_process(Report& report) {
   v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
   if (!received->backtrace.empty()) {
     const report::Frame& f = received->backtrace.front();
-    v.cause = report::CauseSite{f.function, f.file, f.line, {}, {}, f.module};
+    v.cause = site_of_frame(f);
   }
   return true;
 }
@@ -572,8 +570,7 @@ bool ran_out_of_sort(Report& report) {
   v.evidence = {0};
   v.confidence = Confidence::likely;
   if (comparator != nullptr) {
-    v.cause = report::CauseSite{comparator->function, comparator->file, comparator->line, {}, {},
-                                comparator->module};
+    v.cause = site_of_frame(*comparator);
   }
   return true;
 }
