@@ -80,8 +80,8 @@ Chain::MeantElsewhere Chain::meant_elsewhere(const WriterHit& writer, Address st
     if (goes_out_of(meant->object, buffer, stored)) {
       out.intended = std::move(meant->object);
     } else if ((*call)->contract.text) {
-      out.intended =
-          meant->array ? std::move(meant->array) : array_by_reader(reader, buffer, stored);
+      out.intended = std::move(meant->array);
+      if (!out.intended) ask_reader(buffer, 0);
     }
     return out;
   }
