@@ -115,7 +115,7 @@ void stop_program(Process& rr, int first_signal) {
 
 Result<Attempt> run_attempt(const RecordOptions& options, const RrProgram& rr, Engine engine,
                             const fs::path& trace, int stdin_fd, const TicksSettings& ticks,
-                            Progress& progress) {
+                            const ProcessorClaim* processor, Progress& progress) {
   ProcessOptions child;
   child.argv = {rr.path};
   child.argv.insert(child.argv.end(), options.rr_options.begin(), options.rr_options.end());
@@ -125,6 +125,9 @@ Result<Attempt> run_attempt(const RecordOptions& options, const RrProgram& rr, E
   child.argv.emplace_back("-n");
   // A chance to switch threads at each event, since there are no others.
   if (engine == Engine::software) child.argv.insert(child.argv.end(), {"-c", "1"});
+  if (processor != nullptr) {
+    child.argv.push_back("--bind-to-cpu=" + std::to_string(processor->processor()));
+  }
   child.argv.insert(child.argv.end(), {"-o", trace.string(), "--"});
   child.argv.insert(child.argv.end(), options.command.begin(), options.command.end());
   child.stdin_fd = stdin_fd;

@@ -257,6 +257,15 @@ Result<RecordOutcome> record(const RecordOptions& options, Progress& progress) {
                                                directory.path().parent_path().string()};
   }
 
+  // Which cores have counters is rr's to know: some processors have cores of two kinds.
+  std::optional<ProcessorClaim> processor;
+  const auto claim = [&] {
+    if (engine != Engine::hardware && !processor) {
+      processor = ProcessorClaim::take(processor_lock_file(), allowed_processors());
+    }
+    return processor ? &*processor : nullptr;
+  };
+
   // A status line and the program's own output do not go together on one terminal.
   const bool quiet = options.out_fd >= 0 || options.err_fd >= 0;
   Attempt attempt;
@@ -275,7 +284,7 @@ Result<RecordOutcome> record(const RecordOptions& options, Progress& progress) {
     }
     input.rewind();
     auto run = run_attempt(options, rr, engine, directory.path(), input.fd(),
-                           plan.settings(), progress);
+                           plan.settings(), claim(), progress);
     if (!run.ok()) {
       directory.give_up();
       return run.error();
@@ -330,6 +339,7 @@ Result<RecordOutcome> record(const RecordOptions& options, Progress& progress) {
   outcome.attempts = made;
   outcome.elapsed = attempt.elapsed;
   outcome.ticks = attempt.ticks;
+  outcome.processor = std::move(processor);
   if (engine == Engine::software) outcome.landings = plan.settings().landings;
   if (const Status written = write_record(options, outcome); !written.ok()) {
     return Error{ErrorCode::cannot_record,

@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "base/subprocess.h"
 #include "recorder/engine_probe.h"
+#include "recorder/processor_claim.h"
 
 namespace culprit::recorder {
 
@@ -97,6 +98,8 @@ struct RecordOutcome {
   bool verified = false;
   std::string verification;     ///< one line: what the replay showed
   TicksStatistics ticks;
+  /// Software and exact ticks: where this recording ran and its replays run. Nothing: as rr drew it.
+  std::optional<ProcessorClaim> processor;
   agent::LandingSet landings;   ///< counted in this recording; a replay needs them (they are stored)
 };
 
