@@ -156,9 +156,10 @@ def bad_calls(calls, work, report, made, trace):
     os.symlink("/etc/hostname", os.path.join(linked, "mmap_pack_99_x"))
     calls.run((2,), "bundle", report, "--trace", linked, "-o", kept)
     unchanged("a link in the trace")
-    calls.run((0, 130), "bundle", report, "--trace", trace, "-o", kept + ".other", send=(0.15, signal.SIGTERM))
+    calls.run((0, 130), "bundle", report, "--trace", trace, "-o",
+              os.path.join(work, "interrupted.tar.zst"), send=(0.15, signal.SIGTERM))
     unchanged("interrupted")
-    left = [name for name in os.listdir(work) if name.startswith("precious.tar.zst.other.")]
+    left = [name for name in os.listdir(work) if name.startswith("interrupted.tar.zst.")]
     if left:
         calls.problems.append(f"interrupted: left {left}")
     calls.run((2,), "bundle", report, "--trace", trace, "-o", work)
