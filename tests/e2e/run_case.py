@@ -65,8 +65,9 @@ def main():
 def run_once(args, expected, source_directory, command, work):
     report_path = os.path.join(work, "report.json")
     environment = dict(os.environ, **expected.get("env", {}))
-    result = harness.run([args.culprit, "run", "-o", os.path.join(work, "trace"), "--json",
-                          report_path, "--", *command], environment, args.timeout, cwd=work)
+    result = harness.run([args.culprit, "run", "-o", os.path.join(work, "trace"), "--retries",
+                          str(expected.get("retries", 0)), "--json", report_path, "--", *command],
+                         environment, args.timeout, cwd=work)
     problems = list(result.problems)
     if result.code not in expected.get("exit", [0]):
         problems.append(f"exit code: expected {expected.get('exit', [0])}, is {result.code}")

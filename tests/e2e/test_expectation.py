@@ -281,7 +281,7 @@ class CheckerTest(unittest.TestCase):
 
 
 MEMBERS = {
-    "": {"name", "command", "arguments", "env", "exit", "crash", "suspect", "hops", "also", "origin",
+    "": {"name", "command", "arguments", "env", "retries", "exit", "crash", "suspect", "hops", "also", "origin",
          "verdict", "warning_contains", "links", "flags", "absent", "source_dir"},
     "crash": {"signal_name", "runtime", "kind", "kind_contains", "frame", "stderr"},
     "hop": {"what", "kind", "function", "file", "line", "in", "instruction_contains", "frames",
