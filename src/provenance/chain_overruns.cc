@@ -186,7 +186,7 @@ void Chain::add_way_of_index(const WriterHit& writer, std::uint32_t store) {
   if (!index) return;
   begin_phase("finding where the index came from");
   auto made = resolve_register_at(replay_, *image_, writer.moment, writer.frame,
-                                  writer.writer->instruction.address, *index, false, WindowLimits{},
+                                  writer.writer->instruction.address, *index, false, kAside,
                                   remaining(), report_.stats);
   if (!made.ok()) return;
   const std::uint64_t value = made->source.value.value_or(0);

@@ -67,7 +67,8 @@ void Chain::check_pointer_to_number() {
   if (!first_reader_ || !first_reader_->pointer || report_.hops.empty()) return;
   const report::StopReason why = report_.verdict.stopped_because;
   const auto& location = report_.hops.front().location;
-  const bool number = why == report::StopReason::arithmetic || why == report::StopReason::decoder_unknown;
+  const bool number =
+      why == report::StopReason::arithmetic || why == report::StopReason::decoder_unknown;
   if (!number || !location || location->region != report::RegionKind::heap) return;
   add_way_of_pointer(*first_reader_);
 }
@@ -182,7 +183,7 @@ void Chain::add_asked_size(const ResolvedSource& null, const Moment& user) {
   begin_phase("finding where the size came from");
   auto made = resolve_register_at(
       replay_, *image_, user, static_cast<std::size_t>(frame - user.frames.begin()),
-      caller.frame.pc, argument, false, WindowLimits{}, remaining(), report_.stats);
+      caller.frame.pc, argument, false, kAside, remaining(), report_.stats);
   if (!made.ok()) return;
   follow_copies(*std::move(made), user, size, asked, "the size");
 }
