@@ -4,20 +4,18 @@
 #include <sys/resource.h>
 
 #include <cstdio>
-#include <memory>
 #include <string_view>
 
 #include "agent/launch.h"
 #include "base/file.h"
 #include "base/subprocess.h"
 #include "cli/exit_codes.h"
+#include "cli/open_trace.h"
 #include "cli/terminal.h"
 #include "provenance/engine.h"
 #include "recorder/engine_choice.h"
 #include "recorder/engine_probe.h"
 #include "recorder/trace_info.h"
-#include "replay/forward_replay.h"
-#include "replay/trace_index.h"
 #include "report/json.h"
 #include "report/text.h"
 #include "verdict/judge.h"
@@ -79,24 +77,9 @@ std::string revisit_prefix(const recorder::RrProgram& rr, const std::filesystem:
 }  // namespace
 
 Result<report::Report> triage(const TriageRequest& request, Progress& progress) {
-  CULPRIT_ASSIGN(const recorder::TraceInfo info, recorder::examine_trace(request.trace));
-  CULPRIT_ASSIGN(const recorder::RrProgram rr, recorder::find_rr());
-  CULPRIT_ASSIGN(const std::filesystem::path agent, agent::find_agent());
-
-  replay::RrCommand command;
-  command.rr = rr.path;
-  command.agent = agent;
-
-  progress.phase("reading the trace");
-  CULPRIT_ASSIGN(replay::TraceIndex loaded,
-                 replay::TraceIndex::load(info.path, command, request.timeout));
-  const auto index = std::make_shared<const replay::TraceIndex>(std::move(loaded));
-  const bool hardware_ticks = index->has_ticks() && !info.has_landings;
-  const auto engine = recorder::choose_replay_engine(
-      hardware_ticks,
-      hardware_ticks ? recorder::probe_hardware_counters() : recorder::Capability{});
-  if (!engine.ok()) return engine.error().with_context(info.path.string());
-  command.software_ticks = *engine == recorder::Engine::software;
+  CULPRIT_ASSIGN(const OpenTrace trace, open_trace(request.trace, request.timeout, progress));
+  const recorder::TraceInfo& info = trace.info;
+  const replay::RrCommand& command = trace.command;
 
   provenance::TriageOptions options;
   options.max_hops = request.max_hops;
@@ -105,7 +88,7 @@ Result<report::Report> triage(const TriageRequest& request, Progress& progress) 
   options.overrides = request.overrides;
   options.source_prefixes = request.source_prefixes;
   options.trace_directory = shell_quoted(info.path.string());
-  options.revisit_prefix = revisit_prefix(rr, agent, command.software_ticks);
+  options.revisit_prefix = revisit_prefix(trace.rr, command.agent, command.software_ticks);
   options.progress = [&progress](std::string_view phase, std::uint64_t hits) {
     progress.phase(phase);
     progress.hits(hits);
@@ -114,30 +97,11 @@ Result<report::Report> triage(const TriageRequest& request, Progress& progress) 
     CULPRIT_ASSIGN(options.output, output_of(info, command, request.timeout));
   }
 
-  replay::ForwardOptions forward;
-  forward.trace_dir = info.path;
-  forward.command = command;
-  forward.index = index;
-  CULPRIT_ASSIGN(const std::unique_ptr<replay::Replay> replay,
-                 replay::ForwardReplay::open(std::move(forward)));
-  CULPRIT_ASSIGN(report::Report report, provenance::follow_chain(*replay, *index, options));
+  CULPRIT_ASSIGN(report::Report report,
+                 provenance::follow_chain(*trace.replay, *trace.index, options));
 
-  report.tool.version = CULPRIT_VERSION;
-  report.program.argv = info.command;
-  report.program.cwd = info.working_directory;
-  report.trace.directory = info.path.string();
-  report.trace.rr_version = rr.version_text;
-  report.trace.events = index->frames().size();
+  describe_trace(trace, report.tool, report.program, report.trace, report.engine);
   report.trace.recorded.attempts = request.attempts;
-  report.trace.recorded.exit_status = info.exit_code;
-  report.trace.recorded.signal = info.signal;
-  report.engine.name = replay->engine_name();
-  report.engine.ticks = command.software_ticks ? "software" : "hardware";
-  if (command.software_ticks) {
-    report.engine.limitations.push_back(
-        "made without hardware counters: moments are named by rr's event number and by the count of a "
-        "probe's hits, not by ticks, and the replay runs forward only");
-  }
   for (const std::string& changed : info.changed_binaries) {
     report.warnings.push_back(changed + " has changed since the recording");
   }

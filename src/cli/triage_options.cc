@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/file.h"
+#include "cli/slot_option.h"
 
 namespace culprit::cli {
 
@@ -48,13 +49,7 @@ Result<TriageRequest> TriageFlags::request() const {
     if (!text.ok()) return Error{ErrorCode::usage, "--report: " + text.error().message};
     out.overrides.report_text = *std::move(text);
   }
-  for (const std::string& map : source_maps) {
-    const std::size_t equals = map.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return Error{ErrorCode::usage, "--source-map " + map + ": say OLD=NEW"};
-    }
-    out.source_prefixes.emplace_back(map.substr(0, equals), map.substr(equals + 1));
-  }
+  CULPRIT_ASSIGN(out.source_prefixes, parse_source_maps(source_maps));
   return out;
 }
 

@@ -21,6 +21,17 @@ namespace culprit::provenance {
                                     std::string_view reporting, const Slot* slot,
                                     const report::Location* location, const RevisitStyle& style);
 
+/// What kind of hop a write of the slot is; the garbage collector's buffers are not told apart
+/// here.
+[[nodiscard]] report::HopKind kind_of_write(const ProcessImage& image, const replay::Hit& hit);
+
+/// The system call that changed memory; nothing if no call did (another process's shared mapping,
+/// the frame of a signal handler).
+[[nodiscard]] std::optional<report::Syscall> syscall_of(const replay::Hit::Kernel& kernel);
+
+/// True if nothing was mapped at `address` after the call.
+[[nodiscard]] bool took_away(const replay::Hit::Kernel& kernel, Address address);
+
 /// A write of a slot. `source` and `place` are where its value came from, resolved as far as possible.
 [[nodiscard]] report::Hop writer_hop(const ProcessImage& image, const WriterHit& writer,
                                      const Slot& slot, const ValueSource& source,

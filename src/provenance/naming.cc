@@ -313,6 +313,14 @@ std::string short_name(const ProcessImage& image, const Moment& moment, Address 
   return name_of(describe_location(image, moment, address, 8, memory));
 }
 
+Result<binary::NamedPlace> place_named(const ProcessImage& image, const Moment& moment,
+                                       std::string_view expression, const MemoryReader& memory) {
+  std::vector<binary::FrameView> views;
+  for (std::size_t i = 0; i < moment.frames.size(); ++i)
+    views.push_back(view_of(moment, i, memory));
+  return binary::find_place(image.variables(), views, memory, expression);
+}
+
 std::string name_of(const report::Location& location) {
   if (location.owner && !location.owner->variable.empty()) {
     const report::Owner& owner = *location.owner;

@@ -4,27 +4,10 @@
 
 #include <utility>
 
-#include "provenance/cached_memory.h"
-#include "provenance/pass_stats.h"
+#include "provenance/visit.h"
 
 namespace culprit::provenance {
 namespace {
-
-class CallerObserver : public replay::PassObserver {
- public:
-  CallerObserver(const ProcessImage& image, Moment& moment) : image_(image), moment_(moment) {}
-  void on_end(const replay::Position& at, const Registers& registers,
-              const replay::LiveState& live) override {
-    const CachedMemory memory(live);
-    moment_.position = at;
-    moment_.registers = registers;
-    moment_.frames = walk(image_, at.thread, registers, memory);
-  }
-
- private:
-  const ProcessImage& image_;
-  Moment& moment_;
-};
 
 /// The memory that a system call has given up, if it is one that does.
 ByteRange given_up(const replay::Frame& frame, const replay::FrameRegisters& r) {
@@ -57,16 +40,10 @@ Result<std::optional<Unmapping>> find_unmapping(replay::Replay& replay, const Pr
     out.syscall.arguments = registers->arguments;
     out.syscall.result = registers->result;
     out.syscall.remapped = true;
-    out.moment.mark.kind = replay::Mark::Kind::syscall_entry;
-    out.moment.mark.thread = it->thread;
-    out.moment.mark.ordinal = image.index().syscalls_until(it->thread, it->event);
-    replay::PassSpec spec;
-    spec.end = out.moment.mark;
-    spec.deadline = deadline;
-    CallerObserver observer(image, out.moment);
-    CULPRIT_ASSIGN(const replay::PassResult pass, replay.run(spec, observer));
-    count(stats, pass);
-    if (!pass.end_reached || out.moment.frames.empty()) return nothing;
+    CULPRIT_ASSIGN(auto moment,
+                   visit(replay, image, entry_of_call(image.index(), *it), deadline, stats));
+    if (!moment) return nothing;
+    out.moment = *std::move(moment);
     return std::optional(std::move(out));
   }
   return nothing;
