@@ -86,6 +86,10 @@ Result<report::Report> triage(const TriageRequest& request, Progress& progress) 
   options.timeout = request.timeout;
   if (request.pid) options.process = ProcessId{*request.pid};
   options.overrides = request.overrides;
+  options.at = request.at;
+  options.output_source = [&] {
+    return replay::output_writes(info.path, command, *trace.index, request.timeout);
+  };
   options.source_prefixes = request.source_prefixes;
   options.trace_directory = shell_quoted(info.path.string());
   options.revisit_prefix = revisit_prefix(trace.rr, command.agent, command.software_ticks);

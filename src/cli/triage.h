@@ -12,6 +12,7 @@
 #include "base/progress.h"
 #include "base/result.h"
 #include "crash/overrides.h"
+#include "provenance/crash_point.h"
 #include "report/model.h"
 
 namespace culprit::cli {
@@ -23,6 +24,7 @@ struct TriageRequest {
   std::chrono::milliseconds timeout{120'000};
   std::optional<std::int32_t> pid;
   crash::Overrides overrides;
+  std::optional<provenance::CrashPoint> at;  ///< begin there in place of the failure
   std::vector<std::pair<std::string, std::string>> source_prefixes;
   unsigned attempts = 0;  ///< recordings that were made, for the report; 0: not known
 };

@@ -21,7 +21,9 @@ class TriageCommand final : public Command {
     flags_.add_to(*command, "--timeout");
     command->footer(
         "Example: culprit triage --json report.json ~/.local/share/culprit/reproducer-0\n"
-        "Exit code 0: the chain is complete; 3: it stops before the origin, and the report says why.");
+        "         culprit triage --at 'write:^assert' --address 'table[3].next' TRACE\n"
+        "Exit code 0: the chain is complete; 3: it stops before the origin, and the report says "
+        "why.");
     return command;
   }
 

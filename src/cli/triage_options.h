@@ -19,6 +19,7 @@ struct TriageFlags {
   std::string json;
   std::string pointer;
   std::string address;
+  std::string at;
   std::string report_file;
   std::vector<std::string> source_maps;
   bool backtraces = false;

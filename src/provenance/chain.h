@@ -57,6 +57,7 @@ class Chain {
 
  private:
   Status pick_crash();
+  Status pick_point();
   void pick_suspect();
   Status find_first_link();
   void follow();
@@ -143,7 +144,8 @@ class Chain {
   void stop(const Error& error);
   void begin_phase(std::string name);
   [[nodiscard]] std::chrono::milliseconds remaining() const;
-  [[nodiscard]] bool use_slot(Address address, std::optional<std::uint64_t> value);
+  [[nodiscard]] bool use_slot(std::optional<std::uint64_t> value);
+  void notice_in_program();
 
   replay::Replay& replay_;
   const replay::TraceIndex& index_;

@@ -110,8 +110,7 @@ std::optional<Slot> return_slot(const Moment& moment, std::uint64_t target, cons
 
 class CrashObserver : public replay::PassObserver {
  public:
-  CrashObserver(ProcessImage& image, const replay::CrashCandidate& candidate,
-                std::optional<Address> named)
+  CrashObserver(ProcessImage& image, const replay::CrashCandidate& candidate, const SlotName& named)
       : image_(image), candidate_(candidate), named_(named) {}
 
   void on_end(const replay::Position& at, const Registers& registers,
@@ -122,10 +121,7 @@ class CrashObserver : public replay::PassObserver {
     scene.moment.position = at;
     scene.moment.registers = registers;
     scene.moment.frames = walk(image_, at.thread, registers, memory);
-    if (named_) {
-      scene.named_place = describe_source(image_, scene.moment, *named_, 8, memory);
-      scene.named_value = memory.read_u64(*named_);
-    }
+    look_at_named(memory);
     check_heap(live);
     if (!candidate_.deterministic) {
       scene.abort = look_at_abort(image_, scene.moment, live);
@@ -154,6 +150,36 @@ class CrashObserver : public replay::PassObserver {
   CrashScene scene;
 
  private:
+  void look_at_named(const MemoryReader& memory) {
+    if (named_.address) {
+      scene.named_address = *named_.address;
+    } else if (!named_.expression.empty()) {
+      const auto place = place_named(image_, scene.moment, named_.expression, memory);
+      if (!place.ok()) {
+        scene.named_trouble = place.error().message;
+        return;
+      }
+      scene.named_address = place->address;
+      if (place->size >= 1 && place->size <= 8)
+        scene.named_size = static_cast<std::uint32_t>(place->size);
+    } else {
+      return;
+    }
+    scene.named_place =
+        describe_source(image_, scene.moment, scene.named_address, scene.named_size, memory);
+    if (!named_.expression.empty() && !scene.named_place->location.owner) {
+      // The program's own word for memory that has no other name.
+      scene.named_place->location.description = named_.expression;
+      scene.named_place->name = named_.expression;
+    }
+    std::array<std::byte, 8> bytes{};
+    const auto slot = std::span(bytes).first(scene.named_size);
+    if (memory.read(scene.named_address, slot) != slot.size()) return;
+    std::uint64_t value = 0;
+    std::memcpy(&value, bytes.data(), sizeof value);
+    scene.named_value = value;
+  }
+
   /// A program that allocates all the time is too slow to follow.
   void check_heap(const replay::LiveState& live) {
     if (image_.heap() == nullptr) return;
@@ -168,7 +194,7 @@ class CrashObserver : public replay::PassObserver {
 
   ProcessImage& image_;
   const replay::CrashCandidate& candidate_;
-  std::optional<Address> named_;
+  const SlotName& named_;
 };
 
 /// How many frames are looked at, innermost first, for the value's way in.
@@ -261,7 +287,7 @@ class ArgumentObserver : public replay::PassObserver {
 }  // namespace
 
 Result<CrashScene> visit_crash(replay::Replay& replay, ProcessImage& image,
-                               const replay::CrashCandidate& candidate, std::optional<Address> named,
+                               const replay::CrashCandidate& candidate, const SlotName& named,
                                std::chrono::milliseconds deadline, report::Stats& stats) {
   replay::PassSpec spec;
   spec.end = candidate.mark;

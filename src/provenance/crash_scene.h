@@ -42,6 +42,12 @@ struct SlotCandidate {
   std::optional<ValueSource> source;
 };
 
+/// The slot that the crash report or the user named.
+struct SlotName {
+  std::optional<Address> address;
+  std::string expression;  ///< of the program's source, where no address is known
+};
+
 /// What the crash stop shows.
 struct CrashScene {
   Moment moment;
@@ -51,6 +57,9 @@ struct CrashScene {
   std::optional<SourcePlace> fault_place;
   /// The slot that the crash report or the user named: its place and what it held at the stop.
   std::optional<SourcePlace> named_place;
+  Address named_address;
+  std::uint32_t named_size = 8;
+  std::string named_trouble;  ///< why the expression names no slot
   std::optional<std::uint64_t> named_value;
   /// A return address that was no code: where it lay.
   std::optional<Slot> return_slot;
@@ -62,7 +71,7 @@ struct CrashScene {
 /// image's modules on the way.
 [[nodiscard]] Result<CrashScene> visit_crash(replay::Replay& replay, ProcessImage& image,
                                              const replay::CrashCandidate& candidate,
-                                             std::optional<Address> named,
+                                             const SlotName& named,
                                              std::chrono::milliseconds deadline,
                                              report::Stats& stats);
 

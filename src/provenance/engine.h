@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "crash/overrides.h"
+#include "provenance/crash_point.h"
 #include "replay/replay.h"
 #include "replay/trace_index.h"
 #include "report/model.h"
@@ -24,6 +25,8 @@ struct TriageOptions {
   std::chrono::milliseconds timeout{120'000};     ///< for everything
   std::optional<ProcessId> process;               ///< which process failed; chosen if not given
   crash::Overrides overrides;
+  std::optional<CrashPoint> at;                   ///< begins there in place of the failure
+  OutputSource output_source;                     ///< for `at`, where it is a write
   std::string output;                             ///< what the program wrote to stderr, bounded
   std::vector<std::pair<std::string, std::string>> source_prefixes;  ///< recorded prefix, local prefix
   std::string revisit_prefix;                     ///< shell words before "rr replay", may be empty

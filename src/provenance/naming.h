@@ -41,7 +41,8 @@ namespace culprit::provenance {
                                      Address address, const MemoryReader& memory);
 
 /// The place that an expression of the program's source names at a stopped moment: see
-/// binary/place_expression.h, its errors included.
+/// binary/place_expression.h, its errors included. The innermost frame is the first one outside of
+/// the system's libraries (/lib, /usr/lib), whose own frames come last.
 [[nodiscard]] Result<binary::NamedPlace> place_named(const ProcessImage& image,
                                                      const Moment& moment,
                                                      std::string_view expression,
