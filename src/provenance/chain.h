@@ -105,7 +105,11 @@ class Chain {
   void follow_copies(ResolvedSource source, Moment moment, std::uint64_t value, std::uint32_t parent,
                      std::string_view what);
   /// The kernel's or a mapping's bytes.
-  void end_at_kernel(const WriterHit& writer, const ResolvedSource& resolved);
+  /// True if the chain goes on where the call took them from.
+  bool end_at_kernel(const WriterHit& writer, const ResolvedSource& resolved);
+  bool follow_older_bytes(const WriterHit& change);
+  /// The newest store of an instruction into the slot, as a side branch of the hop `parent`.
+  void add_last_store(const replay::Mark& until, std::uint32_t parent);
 
   /// Of a slot that was never written in its owner's life: a write of another part of that object, if there
   /// was one, as a side branch.

@@ -77,6 +77,18 @@ void Chain::no_writer(const LastWriter& found) {
     add_write_beside(link.place.location, link.place.activation, link.slot, link.before);
     return stop(report::StopReason::origin_found, "the frame's bytes were never written at all");
   }
+  // The value was read from the slot itself, with the replay standing at the crash.
+  const bool seen_there = first_link_ && scene_.named_value == link.slot.value &&
+                          scene_.named_place && scene_.named_address == link.slot.address;
+  if (found.writes > 0 && seen_there) {
+    add_last_store(link.before, static_cast<std::uint32_t>(report_.hops.size() - 1));
+    return stop(
+        report::StopReason::unexplained_change,
+        fmt::format(
+            "all {} writes of these bytes were seen, by instructions, system calls, changes of the "
+            "mapping and other processes; none of them left {}, which was there at the crash",
+            found.writes, to_hex(link.slot.value)));
+  }
   if (found.writes > 0) {
     return stop(report::StopReason::writer_not_found,
                 fmt::format("{} writes to the slot were seen, none of {}", found.writes,
@@ -178,7 +190,7 @@ void Chain::add_writer(const WriterHit& writer, const ResolvedSource& resolved) 
   report_.hops.back().bytes = bytes_;
 }
 
-void Chain::end_at_kernel(const WriterHit& writer, const ResolvedSource& resolved) {
+bool Chain::end_at_kernel(const WriterHit& writer, const ResolvedSource& resolved) {
   const Link& link = *link_;
   const replay::Hit::Kernel& kernel = *writer.hit.kernel;
   report::Hop hop = writer_hop(*image_, writer, link.slot, resolved.source, resolved.place, style_);
@@ -192,7 +204,8 @@ void Chain::end_at_kernel(const WriterHit& writer, const ResolvedSource& resolve
                               to_hex(link.slot.value));
     hop.note = "no instruction wrote these bytes after their file was mapped";
     report_.hops.push_back(std::move(hop));
-    return stop(report::StopReason::initial_image, "no instruction ever wrote the slot");
+    stop(report::StopReason::initial_image, "no instruction ever wrote the slot");
+    return false;
   }
   if (at_exec) {
     hop.kind = report::HopKind::initial_image;
@@ -203,7 +216,8 @@ void Chain::end_at_kernel(const WriterHit& writer, const ResolvedSource& resolve
         fmt::format("{} has held {} since the program was started: an argument or the environment",
                     name, to_hex(link.slot.value));
     report_.hops.push_back(std::move(hop));
-    return stop(report::StopReason::initial_image, "the program was started with it");
+    stop(report::StopReason::initial_image, "the program was started with it");
+    return false;
   }
   const replay::Mapping* mapping = image_->mapping_of(link.slot.address);
   if (kernel.remapped && syscall_name(kernel.syscall) == "mmap" && mapping != nullptr &&
@@ -220,7 +234,8 @@ void Chain::end_at_kernel(const WriterHit& writer, const ResolvedSource& resolve
   }
   report_.hops.push_back(std::move(hop));
   stop(kernel.remapped ? report::StopReason::mapping_created : report::StopReason::kernel_input,
-       report_.hops.back().syscall->name);
+       std::string(syscall_name(kernel.syscall)));
+  return follow_older_bytes(writer);
 }
 
 bool Chain::step() {
@@ -311,8 +326,7 @@ bool Chain::step() {
   }
   if (lifetimes(*found, resolved)) return false;
   if (writer.hit.kernel) {
-    end_at_kernel(writer, resolved);
-    return false;
+    return end_at_kernel(writer, resolved);
   }
 
   if (writer.writer) {

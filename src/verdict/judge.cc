@@ -24,6 +24,8 @@ void judge(report::Report& report) {
                                  vtable_overwritten,
                                  freed_what_is_no_block,
                                  from_signal_handler,
+                                 stale_page,
+                                 unexplained,
                                  from_kernel,
                                  from_command_line,
                                  replaced,
