@@ -31,6 +31,28 @@ std::optional<std::string> from_hex(std::string_view text) {
   return out;
 }
 
+std::string_view name_of(AgentConfig::Ticks ticks) {
+  switch (ticks) {
+    case AgentConfig::Ticks::hardware:
+      return "hardware";
+    case AgentConfig::Ticks::exact:
+      return "exact";
+    case AgentConfig::Ticks::software:
+      break;
+  }
+  return "software";
+}
+
+bool parse_ticks(std::string_view text, AgentConfig::Ticks& out) {
+  for (const auto ticks : {AgentConfig::Ticks::software, AgentConfig::Ticks::hardware,
+                           AgentConfig::Ticks::exact}) {
+    if (text != name_of(ticks)) continue;
+    out = ticks;
+    return true;
+  }
+  return false;
+}
+
 template <typename T>
 bool parse_number(std::string_view text, T& out, int base = 10) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out, base);
@@ -53,7 +75,7 @@ std::string encode(const AgentConfig& config) {
   std::string out = "v1;mode=";
   out += config.mode == AgentConfig::Mode::record ? "record" : "replay";
   out += ";ticks=";
-  out += config.ticks == AgentConfig::Ticks::hardware ? "hardware" : "software";
+  out += name_of(config.ticks);
   out += ";report=" + std::to_string(config.report_fd);
   out += ";control=" + std::to_string(config.control_fd);
   out += ";library=" + std::to_string(config.library_fd);
@@ -61,6 +83,7 @@ std::string encode(const AgentConfig& config) {
   out += ";starve_ms=" + std::to_string(config.starve_ms);
   if (config.learn_ms != 0) out += ";learn_ms=" + std::to_string(config.learn_ms);
   if (config.fixed_addresses) out += ";fixed=1";
+  if (config.most_steps != 0) out += ";steps=" + std::to_string(config.most_steps);
   for (std::size_t i = 0; i < config.landings.size(); ++i) {
     char digits[16];
     const auto end = std::to_chars(digits, digits + sizeof digits, config.landings[i], 16).ptr;
@@ -95,9 +118,7 @@ std::optional<AgentConfig> decode(std::string_view text) {
       mode_seen = good;
       config.mode = value == "record" ? AgentConfig::Mode::record : AgentConfig::Mode::replay;
     } else if (key == "ticks") {
-      good = value == "hardware" || value == "software";
-      config.ticks =
-          value == "hardware" ? AgentConfig::Ticks::hardware : AgentConfig::Ticks::software;
+      good = parse_ticks(value, config.ticks);
     } else if (key == "report") {
       good = parse_number(value, config.report_fd);
     } else if (key == "control") {
@@ -110,6 +131,8 @@ std::optional<AgentConfig> decode(std::string_view text) {
       good = parse_number(value, config.starve_ms);
     } else if (key == "learn_ms") {
       good = parse_number(value, config.learn_ms);
+    } else if (key == "steps") {
+      good = parse_number(value, config.most_steps);
     } else if (key == "fixed") {
       good = value == "0" || value == "1";
       config.fixed_addresses = value == "1";

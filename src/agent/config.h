@@ -28,7 +28,9 @@ struct AgentConfig {
   Mode mode = Mode::replay;
   /// Who counts for rr.
   enum class Ticks : std::uint8_t {
-    software,  ///< the agent: constant readings, see perf_counters.h
+    software,  ///< the agent: constant readings, see perf_counters.h; a replay of a trace that has
+               ///< exact ticks takes those by itself
+    exact,     ///< the agent: each instruction is stepped, see exact_ticks.h
     hardware,  ///< the CPU: nothing of rr's counters is touched, and recording needs no holding back
                ///< of signals; what is left are the passes and the merged lines of /proc/PID/maps
   };
@@ -43,6 +45,7 @@ struct AgentConfig {
   std::uint32_t learn_ms = 0;
   /// Record: no address space randomisation, so that a landing learnt in one run holds in the next.
   bool fixed_addresses = false;
+  std::uint64_t most_steps = 0;  ///< record, exact ticks: more instructions are refused; 0: no limit
   LandingSet landings;  ///< record: counted from the beginning; a replay finds them in the trace
   std::optional<std::string> user_preload;  ///< the user's own LD_PRELOAD
   std::optional<std::string> user_config;   ///< the user's own variable of this name

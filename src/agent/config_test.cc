@@ -42,6 +42,17 @@ TEST(AgentConfig, CountsInSoftwareUnlessItIsTold) {
   EXPECT_EQ(silent->ticks, AgentConfig::Ticks::software);
 }
 
+TEST(AgentConfig, CountsExactlyWithinALimit) {
+  AgentConfig in;
+  in.mode = AgentConfig::Mode::record;
+  in.ticks = AgentConfig::Ticks::exact;
+  in.most_steps = 5'000'000'000;
+  const std::optional<AgentConfig> out = decode(encode(in));
+  ASSERT_TRUE(out.has_value());
+  EXPECT_EQ(out->ticks, AgentConfig::Ticks::exact);
+  EXPECT_EQ(out->most_steps, 5'000'000'000u);
+}
+
 TEST(AgentConfig, TellsEmptyFromAbsent) {
   AgentConfig in;
   in.user_preload = "";
@@ -53,8 +64,9 @@ TEST(AgentConfig, TellsEmptyFromAbsent) {
 
 TEST(AgentConfig, RejectsWhatItDidNotWrite) {
   for (const char* text :
-       {"", "v1", "v2;mode=record", "mode=record", "v1;mode=both", "v1;mode=replay;ticks=",
-        "v1;mode=replay;ticks=exact", "v1;mode=record;report=x",
+       {"", "v1", "v2;mode=record", "mode=record", "v1;mode=both",
+        "v1;mode=replay;ticks=", "v1;mode=replay;ticks=exactly",
+        "v1;mode=record;ticks=exact;steps=-1", "v1;mode=record;report=x",
         "v1;mode=record;preload=abc", "v1;mode=record;preload=zz", "v1;mode=record;hold_ms=-1",
         "v1;mode=record;hold_ms=99999999999", "v1;mode=record;report"}) {
     EXPECT_FALSE(decode(text).has_value()) << text;

@@ -22,6 +22,7 @@
 
 #include <optional>
 
+#include "agent/exact_ticks.h"
 #include "agent/kernel.h"
 #include "agent/maps_text.h"
 #include "agent/perf_counters.h"
@@ -125,6 +126,11 @@ void fill_siginfo(const Waited& waited, siginfo_t* info) {
   }
 }
 
+void counting_changed(const CounterChange& change) {
+  exact_ticks().on_counting(change.tid, change.counting);
+  if (g_filter != nullptr) g_filter->on_counting(change.tid, change.counting);
+}
+
 using OpenFunction = FILE* (*)(const char*, const char*);
 
 FILE* real_fopen(const char* path, const char* mode) {
@@ -190,12 +196,26 @@ FILE* open_maps(const char* path) {
 }  // namespace
 
 long raw_ptrace(long request, pid_t tid, std::uintptr_t address, std::uintptr_t data) {
+  long result = 0;
+  if (is_resume(request) &&
+      exact_ticks().resume(tid, request, static_cast<long>(data), &result)) {
+    return libc_result(result);
+  }
   return libc_result(kernel_call(SYS_ptrace, request, tid, static_cast<long>(address),
                                  static_cast<long>(data)));
 }
 
 pid_t raw_waitpid(pid_t tid, int* status, int options) {
-  return static_cast<pid_t>(libc_result(kernel_call(SYS_wait4, tid, to_register(status), options)));
+  for (;;) {
+    pid_t waited = tid;
+    if (exact_ticks().take_status(&waited, status)) return waited;
+    int seen = 0;
+    waited = static_cast<pid_t>(
+        libc_result(kernel_call(SYS_wait4, tid, to_register(&seen), options)));
+    if (waited > 0 && exact_ticks().on_status(waited, seen)) continue;
+    if (waited > 0 && status != nullptr) *status = seen;
+    return waited;
+  }
 }
 
 void queue_status(pid_t tid, int status) { wait_queue().push(tid, status); }
@@ -226,9 +246,7 @@ long syscall(long number, ...) noexcept {
       const long fd = agent::open_counter(attributes, static_cast<pid_t>(a[1]),
                                           static_cast<int>(a[2]),
                                           static_cast<unsigned long>(a[4]), &opened);
-      if (fd >= 0 && opened != 0 && agent::active_filter() != nullptr) {
-        agent::active_filter()->on_counting(opened, true);
-      }
+      if (fd >= 0 && opened != 0) agent::counting_changed({opened, true});
       return libc_result(fd);
     }
   }
@@ -241,10 +259,8 @@ int ioctl(int fd, unsigned long request, ...) noexcept {
   void* argument = va_arg(list, void*);
   va_end(list);
   std::optional<agent::CounterChange> change;
-  if (agent::control_counter(fd, request, &change)) {
-    if (change && agent::active_filter() != nullptr) {
-      agent::active_filter()->on_counting(change->tid, change->counting);
-    }
+  if (agent::control_counter(fd, request, &change, argument)) {
+    if (change) agent::counting_changed(*change);
     return 0;
   }
   return static_cast<int>(libc_result(
@@ -332,6 +348,11 @@ int waitid(idtype_t type, id_t id, siginfo_t* info, int options) {
     }
     siginfo_t seen;
     memset(&seen, 0, sizeof seen);
+    if (agent::exact_ticks().has_status(tid)) {
+      const agent::Waited waited = agent::filtered_wait({tid, WNOHANG | __WALL}, keep);
+      if (waited.tid > 0) return fill(waited);
+      continue;
+    }
     const long result =
         kernel_call(SYS_waitid, type, static_cast<long>(id), to_register(&seen),
                     options | WNOWAIT | (again_ms > 0 ? WNOHANG : 0), 0);

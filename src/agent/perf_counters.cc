@@ -95,6 +95,9 @@ long open_counter(const perf_event_attr& attributes, pid_t tid, int cpu, unsigne
   }
   g_tid[fd].store(tid, std::memory_order_relaxed);
   g_kind[fd].store(kind, std::memory_order_release);
+  if (kind == Kind::ticks && g_ticks.set_period != nullptr) {
+    g_ticks.set_period(tid, static_cast<int>(fd), attributes.sample_period);
+  }
   return fd;
 }
 
@@ -108,7 +111,8 @@ bool read_counter(int fd, unsigned long long* value) {
   return true;
 }
 
-bool control_counter(int fd, unsigned long request, std::optional<CounterChange>* change) {
+bool control_counter(int fd, unsigned long request, std::optional<CounterChange>* change,
+                     const void* argument) {
   const Kind kind = kind_of(fd);
   if (kind == Kind::none) return false;
   switch (request) {
@@ -125,6 +129,11 @@ bool control_counter(int fd, unsigned long request, std::optional<CounterChange>
       }
       return true;
     case PERF_EVENT_IOC_PERIOD:
+      if (kind == Kind::ticks && g_ticks.set_period != nullptr && argument != nullptr) {
+        unsigned long long period = 0;
+        memcpy(&period, argument, sizeof period);
+        g_ticks.set_period(g_tid[fd].load(std::memory_order_relaxed), fd, period);
+      }
       return true;
     default:
       return false;

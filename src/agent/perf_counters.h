@@ -35,6 +35,8 @@ bool must_replace(const perf_event_attr& attributes);
 struct TicksSource {
   unsigned long long (*read)(pid_t tid) = nullptr;  ///< since the last reset
   void (*reset)(pid_t tid) = nullptr;
+  /// The time-slice signal is due after so many ticks, from the counter `fd`. May be null.
+  void (*set_period)(pid_t tid, int fd, unsigned long long period) = nullptr;
 };
 /// To be set before rr opens a counter.
 void set_ticks_source(TicksSource source);
@@ -48,8 +50,9 @@ long open_counter(const perf_event_attr& attributes, pid_t tid, int cpu, unsigne
 bool read_counter(int fd, unsigned long long* value);
 
 /// True if `fd` is a replaced counter and the request needs nothing of the kernel; `change` is set
-/// if it starts or stops the counting of a task.
-bool control_counter(int fd, unsigned long request, std::optional<CounterChange>* change);
+/// if it starts or stops the counting of a task. `argument` is the request's (PERF_EVENT_IOC_PERIOD).
+bool control_counter(int fd, unsigned long request, std::optional<CounterChange>* change,
+                     const void* argument = nullptr);
 
 /// Forgets `fd`. Cheap for others.
 void close_counter(int fd);

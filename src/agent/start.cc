@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "agent/config.h"
+#include "agent/exact_ticks.h"
 #include "agent/kernel.h"
 #include "agent/landing_counter.h"
 #include "agent/perf_counters.h"
@@ -74,7 +75,17 @@ void count_landings(const LandingSet& landings, bool replaying) {
   landing_counter().start(landings, 0, replaying);
   if (test_unsound) return;
   set_ticks_source({[](pid_t tid) -> unsigned long long { return landing_counter().ticks(tid); },
-                    [](pid_t tid) { landing_counter().reset(tid); }});
+                    [](pid_t tid) { landing_counter().reset(tid); },
+                    nullptr});
+}
+
+void count_exactly(std::uint64_t most_steps) {
+  exact_ticks().start(most_steps);
+  set_ticks_source({[](pid_t tid) -> unsigned long long { return exact_ticks().ticks(tid); },
+                    [](pid_t tid) { exact_ticks().reset(tid); },
+                    [](pid_t tid, int fd, unsigned long long period) {
+                      exact_ticks().set_period(tid, fd, period);
+                    }});
 }
 
 [[gnu::constructor]] void start() {
@@ -100,6 +111,10 @@ void count_landings(const LandingSet& landings, bool replaying) {
     report_line("ready");
     // With real ticks rr can land a signal or a preemption anywhere, and find it again.
     if (hardware) return;
+    if (config->ticks == AgentConfig::Ticks::exact) {
+      count_exactly(config->most_steps);
+      return;
+    }
     // Lives as long as rr: its threads may wait until the very end.
     if (config->fixed_addresses) {
       // The recorded program inherits it.
@@ -111,8 +126,11 @@ void count_landings(const LandingSet& landings, bool replaying) {
     start_watchdog({config->hold_ms, config->starve_ms, config->learn_ms});
     return;
   }
-  // A hardware trace has none.
-  const LandingSet landings = hardware ? LandingSet() : landings_of_trace();
+  const bool exact = config->ticks == AgentConfig::Ticks::exact ||
+                     (!hardware && trace_has_exact_ticks());
+  if (exact) count_exactly(/*most_steps=*/0);
+  // A hardware trace has none, and one with exact ticks needs none.
+  const LandingSet landings = hardware || exact ? LandingSet() : landings_of_trace();
   count_landings(landings, /*replaying=*/true);
   if (config->control_fd >= 0 && start_pass_if_requested != nullptr) {
     kernel_call(SYS_fcntl, config->control_fd, F_SETFD, FD_CLOEXEC);

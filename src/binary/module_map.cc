@@ -438,4 +438,9 @@ Result<std::vector<std::byte>> read_code(const ModuleMap& map, Address address, 
   return std::vector<std::byte>(bytes.begin(), bytes.end());
 }
 
+std::string debug_file_of(const Module& module) {
+  ElfFile* file = module.binary != nullptr ? module.binary->debug_elf() : nullptr;
+  return file != nullptr ? file->path() : std::string();
+}
+
 }  // namespace culprit::binary

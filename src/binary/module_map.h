@@ -57,6 +57,10 @@ struct Module {
   [[nodiscard]] bool contains(Address a) const;
 };
 
+/// The path of the separate debug file that is used for a module; empty if none is. The first call for a
+/// module searches for it.
+[[nodiscard]] std::string debug_file_of(const Module& module);
+
 /// What kind of memory an address lies in, as far as the map alone tells.
 enum class RegionKind : std::uint8_t {
   unmapped,

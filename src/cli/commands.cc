@@ -1,10 +1,12 @@
 #include "cli/batch_command.h"
+#include "cli/bundle_command.h"
 #include "cli/ci_command.h"
 #include "cli/cluster_command.h"
 #include "cli/command.h"
 #include "cli/completion_command.h"
 #include "cli/doctor_command.h"
 #include "cli/history_command.h"
+#include "cli/open_command.h"
 #include "cli/record_command.h"
 #include "cli/report_command.h"
 #include "cli/run_command.h"
@@ -22,6 +24,8 @@ std::vector<std::unique_ptr<Command>> all_commands() {
   out.push_back(make_batch_command());
   out.push_back(make_report_command());
   out.push_back(make_cluster_command());
+  out.push_back(make_open_command());
+  out.push_back(make_bundle_command());
   out.push_back(make_doctor_command());
   out.push_back(make_completion_command());
   return out;

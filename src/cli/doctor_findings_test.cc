@@ -185,13 +185,13 @@ TEST(Doctor, NamesTheReasonOfAFailedTest) {
   m.yama_scope = 3;
   EXPECT_NE(judge_test_recording(failure, examine(m, plenty)).fix.find("ptrace_scope"),
             std::string::npos);
-  recorder::RecordOutcome outcome;
-  outcome.status.code = 1;
-  outcome.engine = recorder::Engine::hardware;
+  Result<recorder::RecordOutcome> outcome = recorder::RecordOutcome{};
+  outcome->status.code = 1;
+  outcome->engine = recorder::Engine::hardware;
   const Finding good = judge_test_recording(outcome, {});
   EXPECT_EQ(good.grade, Grade::good);
   EXPECT_NE(good.detail.find("hardware-counters"), std::string::npos);
-  outcome.status.code = 0;
+  outcome->status.code = 0;
   EXPECT_EQ(judge_test_recording(outcome, {}).grade, Grade::problem);
 }
 

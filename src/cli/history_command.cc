@@ -93,13 +93,18 @@ class HistoryCommand final : public Command {
       progress.phase(phase);
       progress.hits(hits);
     };
-    const Result<OpenTrace> trace = open_trace(trace_, options.timeout, progress);
+    TraceToOpen wanted;
+    wanted.path = trace_;
+    wanted.timeout = options.timeout;
+    wanted.engine = SearchEngine::forward;
+    const Result<OpenTrace> trace = open_trace(wanted, progress);
     if (!trace.ok()) return report_error(trace.error());
     Result<report::History> history =
         provenance::address_history(*trace->replay, *trace->index, options);
     progress.pause();
     if (!history.ok()) return report_error(history.error());
     describe_trace(*trace, history->tool, history->program, history->trace, history->engine);
+    history->engine.choice = "every write is counted";
     for (const std::string& changed : trace->info.changed_binaries) {
       history->warnings.push_back(changed + " has changed since the recording");
     }

@@ -13,7 +13,7 @@ std::chrono::milliseconds to_milliseconds(double seconds) {
 
 }  // namespace
 
-void RecordFlags::add_to(CLI::App& app) {
+void RecordFlags::add_to(CLI::App& app, bool searches) {
   app.add_option("--retries", retries, "Run again up to N times until it fails")
       ->type_name("N")
       ->check(CLI::Range(0U, 1'000'000U));
@@ -29,9 +29,14 @@ void RecordFlags::add_to(CLI::App& app) {
       ->type_name("TEXT")
       ->expected(1)
       ->take_all();
-  app.add_option("--engine", engine, "auto, hardware (counters) or software (ticks)")
+  std::vector<std::string> engines{"auto", "hardware", "software", "exact"};
+  if (searches) engines.insert(engines.end(), {"forward", "reverse"});
+  app.add_option("--engine", engine,
+                 std::string("How to record: auto, hardware (counters), software (ticks) or exact (ticks by "
+                             "single steps: tiny programs only)") +
+                     (searches ? "; how to search: forward or reverse (exact implies it)" : ""))
       ->type_name("ENGINE")
-      ->check(CLI::IsMember({"auto", "hardware", "software"}))
+      ->check(CLI::IsMember(engines))
       ->capture_default_str();
   app.add_flag("--no-verify", no_verify, "Do not replay the trace once to check it");
   app.add_option("--hold-limit", hold_s,
@@ -64,6 +69,7 @@ Result<recorder::RecordOptions> RecordFlags::options() const {
   out.crash_texts.insert(out.crash_texts.end(), texts.begin(), texts.end());
   if (engine == "hardware") out.engine = recorder::Engine::hardware;
   if (engine == "software") out.engine = recorder::Engine::software;
+  if (engine == "exact") out.engine = recorder::Engine::exact;
   out.verify = !no_verify;
   out.hold_limit = to_milliseconds(hold_s);
   out.starve_limit = to_milliseconds(starve_s);

@@ -24,7 +24,8 @@ struct RecordFlags {
   std::vector<std::string> command;
 
   /// Adds the options and, last, the command as remaining arguments.
-  void add_to(CLI::App& command_app);
+  /// `searches`: --engine may name how the trace is searched, too.
+  void add_to(CLI::App& command_app, bool searches = false);
   /// Checks and converts. Errors: usage.
   [[nodiscard]] Result<recorder::RecordOptions> options() const;
 };

@@ -24,7 +24,7 @@ class RunCommand final : public Command {
     CLI::App* command =
         app.add_subcommand("run", "Record a command until it fails, then triage the failure");
     triage_.add_to(*command, "--triage-timeout");
-    record_.add_to(*command);
+    record_.add_to(*command, /*searches=*/true);
     command->footer(
         "Examples: culprit run --retries 20 --json report.json -- ./reproducer --seed 7\n"
         "          culprit run --at 'write:Corruption!' --address 'page->b' -- ./stress\n"
@@ -37,14 +37,19 @@ class RunCommand final : public Command {
     if (!options.ok()) return report_error(options.error());
     Result<TriageRequest> request = triage_.request();
     if (!request.ok()) return report_error(request.error());
-    if (request->at) {
+    if (request->point) {
       // The moment is chosen: whatever ends the run after it is a failure.
       options->until.exit = true;
-      if (request->at->pattern) {
-        options->failure_output = [pattern = *request->at->pattern](std::string_view output) {
+      if (request->point->pattern) {
+        options->failure_output = [pattern = *request->point->pattern](std::string_view output) {
           return pattern.found_in(output);
         };
       }
+    }
+    if (record_.engine == "forward") request->engine = SearchEngine::forward;
+    // Exact ticks are there to run backwards.
+    if (record_.engine == "reverse" || record_.engine == "exact") {
+      request->engine = SearchEngine::reverse;
     }
     ReportOutput output = triage_.output();
     // With the report on stdout, the program's own output must not be mixed into it.

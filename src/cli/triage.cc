@@ -77,7 +77,12 @@ std::string revisit_prefix(const recorder::RrProgram& rr, const std::filesystem:
 }  // namespace
 
 Result<report::Report> triage(const TriageRequest& request, Progress& progress) {
-  CULPRIT_ASSIGN(const OpenTrace trace, open_trace(request.trace, request.timeout, progress));
+  TraceToOpen wanted;
+  wanted.path = request.trace;
+  wanted.timeout = request.timeout;
+  wanted.engine = request.engine;
+  wanted.rsp_log = request.rsp_log;
+  CULPRIT_ASSIGN(const OpenTrace trace, open_trace(wanted, progress));
   const recorder::TraceInfo& info = trace.info;
   const replay::RrCommand& command = trace.command;
 
@@ -87,17 +92,21 @@ Result<report::Report> triage(const TriageRequest& request, Progress& progress) 
   if (request.pid) options.process = ProcessId{*request.pid};
   options.overrides = request.overrides;
   options.at = request.at;
+  options.point = request.point;
   options.output_source = [&] {
     return replay::output_writes(info.path, command, *trace.index, request.timeout);
   };
+  options.slot_size = request.slot_size;
   options.source_prefixes = request.source_prefixes;
+  options.debug_directories = request.debug_directories;
   options.trace_directory = shell_quoted(info.path.string());
   options.revisit_prefix = revisit_prefix(trace.rr, command.agent, command.software_ticks);
   options.progress = [&progress](std::string_view phase, std::uint64_t hits) {
     progress.phase(phase);
     progress.hits(hits);
   };
-  if (!request.overrides.report_text) {
+  // A moment that was named needs no crash text.
+  if (!request.overrides.report_text && !request.at) {
     CULPRIT_ASSIGN(options.output, output_of(info, command, request.timeout));
   }
 

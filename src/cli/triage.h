@@ -11,7 +11,9 @@
 
 #include "base/progress.h"
 #include "base/result.h"
+#include "cli/search_choice.h"
 #include "crash/overrides.h"
+#include "provenance/asked_moment.h"
 #include "provenance/crash_point.h"
 #include "report/model.h"
 
@@ -23,9 +25,15 @@ struct TriageRequest {
   std::uint32_t max_hops = 32;
   std::chrono::milliseconds timeout{120'000};
   std::optional<std::int32_t> pid;
+  SearchEngine engine = SearchEngine::automatic;
+  std::string rsp_log;  ///< reverse: a transcript of all packets is written to this file; empty: none
   crash::Overrides overrides;
-  std::optional<provenance::CrashPoint> at;  ///< begin there in place of the failure
+  std::optional<provenance::CrashPoint> point;  ///< begin there in place of the failure
+  /// Begin there, with the slot that is named, not at a crash. Not together with `point`.
+  std::optional<provenance::AskedMoment> at;
+  std::uint32_t slot_size = 0;  ///< bytes of the slot that is named; 0: of its type, else 8
   std::vector<std::pair<std::string, std::string>> source_prefixes;
+  std::vector<std::string> debug_directories;  ///< looked into before the system's
   unsigned attempts = 0;  ///< recordings that were made, for the report; 0: not known
 };
 

@@ -16,16 +16,21 @@ struct TriageFlags {
   std::uint32_t max_hops = 32;
   double timeout_s = 120;
   std::int32_t pid = 0;
+  std::string engine = "auto";
+  std::string rsp_log;
   std::string json;
   std::string pointer;
   std::string address;
   std::string at;
   std::string report_file;
   std::vector<std::string> source_maps;
+  std::uint32_t slot_size = 0;
   bool backtraces = false;
 
   /// `timeout_name`: `run` has another --timeout already.
   void add_to(CLI::App& command, const std::string& timeout_name);
+  /// --engine of a command that does not record.
+  void add_engine_to(CLI::App& command);
   /// Checks and converts; the trace is the caller's. Errors: usage, and those of reading --report's file.
   [[nodiscard]] Result<TriageRequest> request() const;
   [[nodiscard]] ReportOutput output() const;

@@ -13,8 +13,8 @@
 namespace culprit::provenance {
 namespace {
 
-/// Where the stack protector keeps the guard (System V x86-64 ABI as glibc has it: tcbhead_t.stack_guard,
-/// sysdeps/x86_64/nptl/tls.h).
+/// Where the stack protector keeps the guard (System V x86-64 ABI as glibc has it:
+/// tcbhead_t.stack_guard, sysdeps/x86_64/nptl/tls.h).
 constexpr std::int64_t kGuardOffset = 0x28;
 
 std::vector<x86::Instruction> decode_function(const binary::CodeLocation& code,
@@ -23,7 +23,8 @@ std::vector<x86::Instruction> decode_function(const binary::CodeLocation& code,
   const std::vector<std::byte> bytes = function_code(code, memory);
   std::size_t at = 0;
   while (at < bytes.size()) {
-    auto instruction = x86::decode(std::span(bytes).subspan(at), code.function.start + static_cast<std::int64_t>(at));
+    auto instruction = x86::decode(std::span(bytes).subspan(at),
+                                   code.function.start + static_cast<std::int64_t>(at));
     if (!instruction.ok() || instruction->length == 0) break;
     at += instruction->length;
     out.push_back(*std::move(instruction));
@@ -62,8 +63,8 @@ std::uint64_t chunk_size(std::uint64_t request) {
 
 constexpr std::uint64_t kFlags = 7;  // of malloc_chunk's mchunk_size
 
-/// The header of the chunk that `block` lies in says another size than was asked for, or the header behind
-/// it is none.
+/// The header of the chunk that `block` lies in says another size than was asked for, or the header
+/// behind it is none.
 std::optional<Address> damaged_header(const ProcessImage& image, const replay::HeapBlock& block,
                                       const MemoryReader& memory) {
   const Address own{block.range.start.value - 8};
@@ -109,8 +110,8 @@ SourcePlace place_of(const ProcessImage& image, const Moment& moment, Address ad
   if (blocks->holding.empty() && blocks->above &&
       blocks->above->range.start.value - address.value <= 16) {
     place.location.region = report::RegionKind::heap;
-    place.location.description = "the allocator's header of the block at " +
-                                 to_hex(blocks->above->range.start);
+    place.location.description =
+        "the allocator's header of the block at " + to_hex(blocks->above->range.start);
     place.name = place.location.description;
   } else if (blocks->holding.empty() && blocks->below) {
     place.location.region = report::RegionKind::heap;
@@ -126,11 +127,11 @@ SourcePlace place_of(const ProcessImage& image, const Moment& moment, Address ad
 std::optional<AbortScene> look_at_abort(const ProcessImage& image, const Moment& moment,
                                         const replay::LiveState& live) {
   const CachedMemory memory(live);
-  const replay::HeapSpec* heap = image.heap();
   for (std::size_t i = 0; i < moment.frames.size(); ++i) {
     const WalkFrame& frame = moment.frames[i];
     const std::string_view name = frame.code.symbol_linkage;
-    if ((name == "__stack_chk_fail" || name == "__stack_chk_fail_local") && i + 1 < moment.frames.size()) {
+    if ((name == "__stack_chk_fail" || name == "__stack_chk_fail_local") &&
+        i + 1 < moment.frames.size()) {
       AbortScene scene;
       scene.kind = AbortScene::Kind::stack_protector;
       scene.frame = i + 1;
@@ -141,11 +142,8 @@ std::optional<AbortScene> look_at_abort(const ProcessImage& image, const Moment&
       scene.slot_place = describe_source(image, moment, *slot, 8, memory);
       return scene;
     }
-    if (heap == nullptr || !frame.code.entry) continue;
-    const auto function =
-        std::find_if(heap->functions.begin(), heap->functions.end(),
-                     [&](const auto& f) { return f.address == frame.code.entry; });
-    if (function == heap->functions.end()) continue;
+    const replay::HeapFunction* function = allocator_function(image, frame.code.entry);
+    if (function == nullptr) continue;
     const auto now = live.heap_blocks(Address{1});
     if (!now.ok() || !now->current) continue;
     // operator delete and free have one call in the book: the outer one.
@@ -164,11 +162,11 @@ std::optional<AbortScene> look_at_abort(const ProcessImage& image, const Moment&
       if (i + 1 < moment.frames.size()) {
         if (const auto call = call_before(moment.frames[i + 1], memory)) {
           scene.call_site = call->address;
-          scene.source = find_source(image, moment, {i + 1, call->address, false, x86::whole(Gpr::rdi)},
-                                     memory);
+          scene.source = find_source(image, moment,
+                                     {i + 1, call->address, false, x86::whole(Gpr::rdi)}, memory);
           if (scene.source->kind == ValueSource::Kind::memory && scene.source->address) {
-            scene.source_place = describe_source(image, moment, *scene.source->address,
-                                                 scene.source->size, memory);
+            scene.source_place =
+                describe_source(image, moment, *scene.source->address, scene.source->size, memory);
           }
         }
       }

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,10 +14,12 @@
 #include "provenance/crash_scene.h"
 #include "provenance/engine.h"
 #include "provenance/hops.h"
+#include "provenance/kernel_input.h"
 #include "provenance/last_writer.h"
 #include "provenance/pointer_origin.h"
 #include "provenance/process_image.h"
 #include "provenance/source_passes.h"
+#include "provenance/start_block.h"
 
 namespace culprit::provenance {
 
@@ -58,8 +61,14 @@ class Chain {
  private:
   Status pick_crash();
   Status pick_point();
+  [[nodiscard]] binary::DebugFileSearch debug_files() const;
+  /// The image of a process at an event: made once, and kept to the end.
+  ProcessImage& image_at(ProcessId process, EventNumber event);
   void pick_suspect();
   Status find_first_link();
+  /// The moment that the user named, in place of a crash (chain_question.cc).
+  Status pick_asked_moment();
+  Status begin_at_question();
   void follow();
   bool step();  ///< one writer; false when the chain has ended
 
@@ -68,11 +77,22 @@ class Chain {
                                  std::uint64_t value);
   void resolve_origin(WriterHit& writer, ResolvedSource& resolved, const Slot& slot);
   void no_writer(const LastWriter& found);
+  /// What else was at the addresses of a mapping before, if anything was.
+  void add_earlier_life(report::Hop& hop, const replay::Position& position) const;
+  /// The writer is a collector's sweep: ends the chain with what hid the block from the collector.
+  bool given_up_by_collector(const LastWriter& found, const ResolvedSource& resolved);
+  void add_kept_reference(const Link::Reader& reader);
+  void add_change_of_owner(Address hidden, EventNumber swept, const Moment& registered);
+  void mark_ended_thread(report::Hop& hop, EventNumber swept) const;
   /// Adds the system call that unmapped what the crash touched, if there was one.
   void explain_unmapped();
   [[nodiscard]] bool stack_is_full() const;
   /// The chain begins in what a program that stopped itself had in hand.
   void begin_at_abort(report::Suspect& out);
+  /// The chain begins at a check of the program's own that failed. False: which one is not known.
+  Result<bool> begin_at_guard(report::Suspect& out);
+  /// The same, for the pointer that a checker of the runtime stopped at. False: it was none.
+  Result<bool> begin_at_checker(report::Suspect& out);
   void begin_at_release(const AbortScene& scene, report::Suspect& out);
   [[nodiscard]] std::optional<report::Location> object_taken(const ResolvedSource& made,
                                                             const Moment& later,
@@ -82,6 +102,8 @@ class Chain {
   /// If a null came out of an allocator: what that had been asked for, as a side branch.
   void add_asked_size(const ResolvedSource& null, const Moment& user);
   bool came_from_allocator(const ResolvedSource& resolved, const Moment& user);
+  /// Adds `hop` on a side branch, as an explanation of hop `parent`. Its place in the report.
+  std::uint32_t add_side(report::Hop hop, std::uint32_t parent);
   /// Goes on at a source, or ends the chain where it was born. False: ended.
   bool go_on(const ResolvedSource& resolved, const Moment& moment, const binary::CodeLocation& code,
              std::uint64_t value);
@@ -104,12 +126,22 @@ class Chain {
   /// Follows a value through the memories that it was kept in, as a side branch: "the index".
   void follow_copies(ResolvedSource source, Moment moment, std::uint64_t value, std::uint32_t parent,
                      std::string_view what);
-  /// The kernel's or a mapping's bytes.
-  /// True if the chain goes on where the call took them from.
+  /// Says who read the value and returned it to `user`, if somebody did.
+  void add_load(const ResolvedSource& resolved, const binary::CodeLocation& user, std::uint64_t value);
+  /// The kernel's or a mapping's bytes. True: they came from where the chain goes on.
   bool end_at_kernel(const WriterHit& writer, const ResolvedSource& resolved);
+  /// Where the bytes had been that a system call brought into the slot; the chain goes on there: true.
   bool follow_older_bytes(const WriterHit& change);
   /// The newest store of an instruction into the slot, as a side branch of the hop `parent`.
   void add_last_store(const replay::Mark& until, std::uint32_t parent);
+
+  /// Which argument or environment variable the address is of. One pass.
+  std::optional<StartBlockPart> part_of_start_block(const replay::Mark& exec, Address address);
+
+  /// Names the descriptor, path and position in `hop`, the hop of a system call that wrote the link's slot.
+  /// Where a recorded process had written the bytes, the hop says so, and the chain goes on there: true.
+  bool follow_input(const WriterHit& writer, report::Hop& hop);
+  bool cross_to(const KernelInput& input, const Slot& slot);
 
   /// Of a slot that was never written in its owner's life: a write of another part of that object, if there
   /// was one, as a side branch.
@@ -159,7 +191,8 @@ class Chain {
 
   report::Report report_;
   replay::CrashCandidate candidate_;
-  std::optional<ProcessImage> image_;
+  std::vector<std::unique_ptr<ProcessImage>> images_;  ///< of all processes that the chain came through
+  ProcessImage* image_ = nullptr;  ///< of the one where it is now; the first is the one that failed
   CrashScene scene_;
   std::vector<crash::CrashReport> crashes_;
   const crash::CrashReport* crash_ = nullptr;
@@ -167,6 +200,7 @@ class Chain {
   std::optional<Link> link_;
   RevisitStyle style_;
   std::optional<report::Hop> side_;  ///< the writer of the slot's other bytes, not yet in the report
+  std::uint64_t asked_alike_ = 1;    ///< moments that the one asked about cannot be told from
   bool first_link_ = true;           ///< the link is the one that the crash itself read
   std::optional<report::ValueBytes> bytes_;  ///< of the suspect that the chain is about, if not all
   std::optional<Link::Reader> first_reader_;  ///< who read the first link's slot

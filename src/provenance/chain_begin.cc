@@ -40,12 +40,15 @@ Status Chain::find_first_link() {
   SlotName name;
   name.expression = options_.overrides.expression;
   if (named != nullptr && name.expression.empty()) name.address = named->slot;
+  const bool users = !name.expression.empty() ||
+                     (options_.overrides.address && name.address == options_.overrides.address);
+  if (users) name.size = options_.slot_size;
   CULPRIT_ASSIGN(scene_,
                  visit_crash(replay_, *image_, candidate_, name, remaining(), report_.stats));
   if (!scene_.named_trouble.empty()) {
     return Error{ErrorCode::usage, "--address: " + scene_.named_trouble};
   }
-  if (options_.at) notice_in_program();
+  if (options_.point) notice_in_program();
   report_.crash.position = report_position(*image_, scene_.moment.position, nullptr);
   report_.crash.frames = report_frames(*image_, scene_.moment.frames);
   if (scene_.fault && !report_.crash.fault_address) {
@@ -152,6 +155,10 @@ Status Chain::find_first_link() {
     report_.hops.push_back(std::move(hop));
     go_on(resolved, scene_.moment, scene_.moment.frames.front().code, value);
     return {};
+  } else if (auto checker = begin_at_checker(out); !checker.ok() || *checker) {
+    return checker.ok() ? Status{} : Status{checker.error()};
+  } else if (const auto begun = begin_at_guard(out); !begun.ok() || *begun) {
+    return begun.ok() ? Status{} : Status{begun.error()};
   } else if (scene_.abort) {
     begin_at_abort(out);
     return {};

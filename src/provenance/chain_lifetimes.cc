@@ -72,6 +72,8 @@ void Chain::add_write_beside(const report::Location& about, const std::optional<
                              const Slot& slot, const replay::Mark& before) {
   if (!about.owner || !about.owner->object || !about.owner->object_size) return;
   const auto stale = static_cast<std::uint32_t>(report_.hops.size() - 1);
+  // A write barrier reads what it is about to overwrite: the object is being filled in just then.
+  if (stale > 0 && report_.hops[stale - 1].kind == report::HopKind::runtime_store) return;
   const ByteRange object{*about.owner->object, *about.owner->object_size};
   auto beside =
       find_write_beside(replay_, *image_, slot, object, before, owner, remaining(), report_.stats);
@@ -80,10 +82,8 @@ void Chain::add_write_beside(const report::Location& about, const std::optional<
   const Slot word{writer.location.address, static_cast<std::uint32_t>(writer.location.size),
                   writer.hit.value_after};
   report::Hop hop = writer_hop(*image_, writer, word, writer.source, writer.source_place, style_);
-  hop.main_line = false;
-  hop.parent = stale;
   hop.summary += "; another part of the same object, in its life";
-  report_.hops.push_back(std::move(hop));
+  add_side(std::move(hop), stale);
 }
 
 /// The block was handed out, and nobody wrote this part of it.

@@ -94,10 +94,8 @@ void Chain::add_last_store(const replay::Mark& until, std::uint32_t parent) {
   WriterHit& store = *found->writer;
   if (!store.location.owner) store.location.description = name_of(link_->place.location);
   report::Hop hop = writer_hop(*image_, store, slot, store.source, store.source_place, style_);
-  hop.main_line = false;
-  hop.parent = parent;
   hop.summary += ": the last store of this process there";
-  report_.hops.push_back(std::move(hop));
+  add_side(std::move(hop), parent);
 }
 
 /// True if the chain goes on at link_.
@@ -136,7 +134,7 @@ bool Chain::follow_older_bytes(const WriterHit& change) {
   if ((*older)->process != image_->process()) {
     if (forked == nullptr) return false;
     // The other process's own store, or what it has had since it was forked.
-    const ProcessImage other(index_, (*older)->process, entry, options_.source_prefixes);
+    const ProcessImage& other = image_at((*older)->process, entry);
     auto found = find_last_writer(replay_, other, slot, before, std::nullopt, false, remaining(),
                                   report_.stats);
     if (!found.ok()) return false;

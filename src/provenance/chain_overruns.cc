@@ -80,8 +80,8 @@ Chain::MeantElsewhere Chain::meant_elsewhere(const WriterHit& writer, Address st
     if (goes_out_of(meant->object, buffer, stored)) {
       out.intended = std::move(meant->object);
     } else if ((*call)->contract.text) {
-      out.intended =
-          meant->array ? std::move(meant->array) : array_by_reader(reader, buffer, stored);
+      out.intended = std::move(meant->array);
+      if (!out.intended) ask_reader(buffer, 0);
     }
     return out;
   }
@@ -127,6 +127,7 @@ Chain::MeantElsewhere Chain::meant_elsewhere(const WriterHit& writer, Address st
 /// before.
 bool Chain::written_through_bad_pointer(const LastWriter& found, const ResolvedSource& resolved) {
   if (!found.writer || !found.writer->writer || found.writer->hit.kernel ||
+      in_write_barrier_buffer(found.writer->location) ||
       in_allocator(*image_, found.writer->moment.frames)) {
     return false;
   }
@@ -173,10 +174,8 @@ void Chain::add_step_before_end(const WriterHit& writer, const ObjectBounds& obj
                      before.hit.value_after};
   report::Hop hop =
       writer_hop(*image_, before, element, before.source, before.source_place, style_);
-  hop.main_line = false;
-  hop.parent = store;
   hop.summary += "; the step before, into the last element";
-  report_.hops.push_back(std::move(hop));
+  add_side(std::move(hop), store);
 }
 
 void Chain::add_way_of_index(const WriterHit& writer, std::uint32_t store) {
@@ -187,7 +186,7 @@ void Chain::add_way_of_index(const WriterHit& writer, std::uint32_t store) {
   if (!index) return;
   begin_phase("finding where the index came from");
   auto made = resolve_register_at(replay_, *image_, writer.moment, writer.frame,
-                                  writer.writer->instruction.address, *index, false, WindowLimits{},
+                                  writer.writer->instruction.address, *index, false, kAside,
                                   remaining(), report_.stats);
   if (!made.ok()) return;
   const std::uint64_t value = made->source.value.value_or(0);

@@ -67,7 +67,8 @@ void Chain::check_pointer_to_number() {
   if (!first_reader_ || !first_reader_->pointer || report_.hops.empty()) return;
   const report::StopReason why = report_.verdict.stopped_because;
   const auto& location = report_.hops.front().location;
-  const bool number = why == report::StopReason::arithmetic || why == report::StopReason::decoder_unknown;
+  const bool number =
+      why == report::StopReason::arithmetic || why == report::StopReason::decoder_unknown;
   if (!number || !location || location->region != report::RegionKind::heap) return;
   add_way_of_pointer(*first_reader_);
 }
@@ -94,10 +95,7 @@ void Chain::explain_dead_frame(const Link::Reader& reader, Address slot) {
   auto jump = find_long_jump_over(replay_, *image_, reader.moment.position.thread, slot,
                                   reader.moment.mark, remaining(), report_.stats);
   if (!jump.ok() || !*jump) return;
-  report::Hop hop = long_jump_hop(*image_, **jump, slot);
-  hop.main_line = false;
-  hop.parent = 0;
-  report_.hops.push_back(std::move(hop));
+  add_side(long_jump_hop(*image_, **jump, slot), 0);
 }
 
 void Chain::follow_pointer(ResolvedSource source, Moment moment, std::uint64_t value,
@@ -109,12 +107,7 @@ void Chain::follow_pointer(ResolvedSource source, Moment moment, std::uint64_t v
 
 void Chain::follow_copies(ResolvedSource source, Moment moment, std::uint64_t value,
                           std::uint32_t parent, std::string_view what) {
-  const auto add = [&](report::Hop hop) {
-    hop.main_line = false;
-    hop.parent = parent;
-    parent = static_cast<std::uint32_t>(report_.hops.size());
-    report_.hops.push_back(std::move(hop));
-  };
+  const auto add = [&](report::Hop hop) { parent = add_side(std::move(hop), parent); };
   const auto add_leaving = [&](const ResolvedSource& way) {
     if (!way.left.empty()) add(left_frame_hop(*image_, way.left, value, report_.hops[parent]));
   };
@@ -135,11 +128,8 @@ void Chain::follow_copies(ResolvedSource source, Moment moment, std::uint64_t va
     if (in_allocator(*image_, writer.moment.frames))
       return;  // how it comes by a block is its own affair
     ResolvedSource next{writer.source, writer.source_place};
-    const ByteRange written = writer.writer->written.value_or(slot.range());
-    const std::int64_t delta = slot.address - written.start;
-    const StoredBytes stored{writer.writer->operand,
-                             delta > 0 ? static_cast<std::uint32_t>(delta) : 0, slot.size};
-    const ValueQuestion question{writer.frame, writer.writer->instruction.address, true, stored};
+    const ValueQuestion question{writer.frame, writer.writer->instruction.address, true,
+                                 stored_bytes(*writer.writer, slot)};
     auto better = resolve(writer.moment, question, next.source, next.place, slot.value);
     if (better.ok()) next = *std::move(better);
     add(writer_hop(*image_, writer, slot, next.source, next.place, style_));
@@ -159,18 +149,16 @@ void Chain::follow_copies(ResolvedSource source, Moment moment, std::uint64_t va
 }
 
 void Chain::add_asked_size(const ResolvedSource& null, const Moment& user) {
-  const replay::HeapSpec* heap = image_->heap();
-  if (heap == nullptr || report_.hops.empty()) return;
+  if (report_.hops.empty()) return;
   // The outermost of the allocator's functions is the one that the program called.
   std::size_t at = null.frames.size();
   const replay::HeapFunction* called = nullptr;
   constexpr std::size_t kDeepest = 8;
   for (std::size_t i = 0; i + 1 < null.frames.size() && i < kDeepest; ++i) {
-    for (const replay::HeapFunction& f : heap->functions) {
-      if (!null.frames[i].code.entry || f.address != null.frames[i].code.entry) continue;
-      at = i;
-      called = &f;
-    }
+    const replay::HeapFunction* function = allocator_function(*image_, null.frames[i].code.entry);
+    if (function == nullptr) continue;
+    at = i;
+    called = function;
   }
   if (called == nullptr) return;
   Gpr argument = Gpr::rdi;
@@ -183,11 +171,11 @@ void Chain::add_asked_size(const ResolvedSource& null, const Moment& user) {
   }
   const WalkFrame& caller = null.frames[at + 1];
   const std::uint64_t size = caller.frame.registers.values[argument];
-  const auto parent = static_cast<std::uint32_t>(report_.hops.size() - 1);
-  report_.hops.push_back(asked_size_hop(
-      *image_, {null.frames.begin() + static_cast<std::ptrdiff_t>(at), null.frames.end()},
-      called->name, size, report_.hops.back()));
-  report_.hops.back().parent = parent;
+  const auto asked = add_side(
+      asked_size_hop(*image_,
+                     {null.frames.begin() + static_cast<std::ptrdiff_t>(at), null.frames.end()},
+                     called->name, size, report_.hops.back()),
+      static_cast<std::uint32_t>(report_.hops.size() - 1));
   const auto frame = std::find_if(user.frames.begin(), user.frames.end(), [&](const WalkFrame& f) {
     return f.frame.cfa == caller.frame.cfa && f.code.entry == caller.code.entry;
   });
@@ -195,9 +183,9 @@ void Chain::add_asked_size(const ResolvedSource& null, const Moment& user) {
   begin_phase("finding where the size came from");
   auto made = resolve_register_at(
       replay_, *image_, user, static_cast<std::size_t>(frame - user.frames.begin()),
-      caller.frame.pc, argument, false, WindowLimits{}, remaining(), report_.stats);
+      caller.frame.pc, argument, false, kAside, remaining(), report_.stats);
   if (!made.ok()) return;
-  follow_copies(*std::move(made), user, size, parent + 1, "the size");
+  follow_copies(*std::move(made), user, size, asked, "the size");
 }
 
 }  // namespace culprit::provenance

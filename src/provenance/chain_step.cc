@@ -181,6 +181,13 @@ std::optional<report::Hop> Chain::explain_rest(const Slot& whole, const ByteRang
   return hop;
 }
 
+std::uint32_t Chain::add_side(report::Hop hop, std::uint32_t parent) {
+  hop.main_line = false;
+  hop.parent = parent;
+  report_.hops.push_back(std::move(hop));
+  return static_cast<std::uint32_t>(report_.hops.size() - 1);
+}
+
 void Chain::add_writer(const WriterHit& writer, const ResolvedSource& resolved) {
   // The side branch first: what follows explains the last hop.
   if (side_) report_.hops.push_back(*std::move(side_));
@@ -188,54 +195,7 @@ void Chain::add_writer(const WriterHit& writer, const ResolvedSource& resolved) 
   report_.hops.push_back(
       writer_hop(*image_, writer, link_->slot, resolved.source, resolved.place, style_));
   report_.hops.back().bytes = bytes_;
-}
-
-bool Chain::end_at_kernel(const WriterHit& writer, const ResolvedSource& resolved) {
-  const Link& link = *link_;
-  const replay::Hit::Kernel& kernel = *writer.hit.kernel;
-  report::Hop hop = writer_hop(*image_, writer, link.slot, resolved.source, resolved.place, style_);
-  const report::RegionKind region = link.place.location.region;
-  const std::string name = name_of(link.place.location);
-  const bool at_exec = syscall_name(kernel.syscall) == "execve";
-  if (kernel.remapped &&
-      (region == report::RegionKind::global || region == report::RegionKind::code)) {
-    hop.kind = report::HopKind::initial_image;
-    hop.summary = fmt::format("{} has held {} since the program's file was mapped", name,
-                              to_hex(link.slot.value));
-    hop.note = "no instruction wrote these bytes after their file was mapped";
-    report_.hops.push_back(std::move(hop));
-    stop(report::StopReason::initial_image, "no instruction ever wrote the slot");
-    return false;
-  }
-  if (at_exec) {
-    hop.kind = report::HopKind::initial_image;
-    hop.source.emplace();
-    hop.source->kind = report::SourceKind::argument;
-    hop.source->description = "the program's arguments or environment";
-    hop.summary =
-        fmt::format("{} has held {} since the program was started: an argument or the environment",
-                    name, to_hex(link.slot.value));
-    report_.hops.push_back(std::move(hop));
-    stop(report::StopReason::initial_image, "the program was started with it");
-    return false;
-  }
-  const replay::Mapping* mapping = image_->mapping_of(link.slot.address);
-  if (kernel.remapped && syscall_name(kernel.syscall) == "mmap" && mapping != nullptr &&
-      mapping->kind == replay::MappingKind::file && !mapping->path.empty()) {
-    hop.syscall->path = mapping->path;
-    hop.syscall->file_offset =
-        mapping->file_offset + static_cast<std::uint64_t>(link.slot.address - mapping->range.start);
-    hop.syscall->descriptor = static_cast<std::int32_t>(kernel.arguments[4]);
-    hop.source.emplace();
-    hop.source->kind = report::SourceKind::file;
-    hop.source->description = mapping->path;
-    hop.summary = fmt::format("{} holds {} of {}, mapped by {}", name, to_hex(link.slot.value),
-                              mapping->path, hop.syscall->name);
-  }
-  report_.hops.push_back(std::move(hop));
-  stop(kernel.remapped ? report::StopReason::mapping_created : report::StopReason::kernel_input,
-       std::string(syscall_name(kernel.syscall)));
-  return follow_older_bytes(writer);
+  add_earlier_life(report_.hops.back(), writer.moment.position);
 }
 
 bool Chain::step() {
@@ -324,6 +284,7 @@ bool Chain::step() {
     stop(report::StopReason::origin_found);
     return false;
   }
+  if (given_up_by_collector(*found, resolved)) return false;
   if (lifetimes(*found, resolved)) return false;
   if (writer.hit.kernel) {
     return end_at_kernel(writer, resolved);
@@ -331,11 +292,7 @@ bool Chain::step() {
 
   if (writer.writer) {
     begin_phase("slicing back from the writer");
-    StoredBytes stored{writer.writer->operand, 0, link.slot.size};
-    if (writer.writer->written) {
-      const std::int64_t delta = link.slot.address - writer.writer->written->start;
-      if (delta >= 0) stored.offset = static_cast<std::uint32_t>(delta);
-    }
+    const StoredBytes stored = stored_bytes(*writer.writer, link.slot);
     auto better =
         resolve(writer.moment, {writer.frame, writer.writer->instruction.address, true, stored},
                 writer.source, writer.source_place, link.slot.value);
@@ -391,12 +348,18 @@ bool Chain::go_on(const ResolvedSource& resolved, const Moment& moment,
   };
   switch (source.kind) {
     case ValueSource::Kind::memory:
-      if (source.address && resolved.place)
+      if (source.address && resolved.place) {
+        add_load(resolved, code, low_bytes(value, source.offset, source.size));
         return link(low_bytes(value, source.offset, source.size));
+      }
       break;
     case ValueSource::Kind::arithmetic:
       bytes_.reset();  // of a value that was computed from others
-      if (source.address && source.value && resolved.place) return link(*source.value);
+      if (source.address && source.value && resolved.place) {
+        // A null that an offset was added to.
+        if (*source.value == 0) add_load(resolved, code, 0);
+        return link(*source.value);
+      }
       born(resolved, code, value);
       stop(report::StopReason::arithmetic, source.instruction);
       return false;

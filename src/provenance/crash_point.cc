@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "provenance/pass_stats.h"
+#include "provenance/probes.h"
 #include "provenance/process_image.h"
 
 namespace culprit::provenance {
@@ -50,7 +51,7 @@ Result<ChosenPoint> find_write(const replay::TraceIndex& index, const CrashPoint
 }
 
 /// Keeps where the K-th entry was.
-class EntryObserver : public replay::PassObserver {
+class LastEntryObserver : public replay::PassObserver {
  public:
   void on_end(const replay::Position& at, const Registers&, const replay::LiveState&) override {
     position = at;
@@ -60,9 +61,10 @@ class EntryObserver : public replay::PassObserver {
 
 Result<ChosenPoint> find_entry(replay::Replay& replay, const replay::TraceIndex& index,
                                const CrashPoint& point, std::optional<ProcessId> process,
+                               const binary::DebugFileSearch& debug_files,
                                std::chrono::milliseconds deadline, report::Stats& stats) {
   CULPRIT_ASSIGN(const replay::CrashCandidate end, failure_or_end(index, process));
-  const ProcessImage image(index, end.process, end.event, {});
+  const ProcessImage image(index, end.process, end.event, {}, debug_files);
   const binary::Module* main = image.modules().main_module();
   std::vector<Address> entries;
   // The program's own function, before one of the same name in a library.
@@ -79,16 +81,14 @@ Result<ChosenPoint> find_entry(replay::Replay& replay, const replay::TraceIndex&
   }
   replay::Mark mark;
   mark.kind = replay::Mark::Kind::probe_hit;
-  mark.probe.kind = replay::ProbeKind::execute;
-  mark.probe.address = entries.front();
-  mark.probe.process = end.process;
+  mark.probe = execution_of(entries.front(), image, std::nullopt);
   mark.ordinal = point.ordinal;
   replay::PassSpec spec;
   spec.end = mark;
   spec.probes.push_back(mark.probe);
   spec.probes.front().keep_last = 1;  // for the count of entries
   spec.deadline = deadline;
-  EntryObserver observer;
+  LastEntryObserver observer;
   CULPRIT_ASSIGN(const replay::PassResult pass, replay.run(spec, observer));
   count(stats, pass);
   if (!observer.position) {
@@ -161,13 +161,14 @@ const replay::OutputWrite* first_match(const std::vector<replay::OutputWrite>& w
 
 Result<ChosenPoint> find_crash_point(replay::Replay& replay, const replay::TraceIndex& index,
                                      const CrashPoint& point, std::optional<ProcessId> process,
-                                     const OutputSource& output, std::chrono::milliseconds deadline,
-                                     report::Stats& stats) {
+                                     const OutputSource& output,
+                                     const binary::DebugFileSearch& debug_files,
+                                     std::chrono::milliseconds deadline, report::Stats& stats) {
   switch (point.kind) {
     case CrashPoint::Kind::write:
       return find_write(index, point, process, output);
     case CrashPoint::Kind::function:
-      return find_entry(replay, index, point, process, deadline, stats);
+      return find_entry(replay, index, point, process, debug_files, deadline, stats);
     case CrashPoint::Kind::exit:
       break;
   }

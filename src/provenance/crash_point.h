@@ -11,6 +11,7 @@
 
 #include "base/pattern.h"
 #include "base/result.h"
+#include "binary/module_map.h"
 #include "replay/output_writes.h"
 #include "replay/replay.h"
 #include "replay/trace_index.h"
@@ -50,7 +51,8 @@ struct ChosenPoint {
 [[nodiscard]] Result<ChosenPoint> find_crash_point(
     replay::Replay& replay, const replay::TraceIndex& index, const CrashPoint& point,
     std::optional<ProcessId> process, const OutputSource& output,
-    std::chrono::milliseconds deadline, report::Stats& stats);
+    const binary::DebugFileSearch& debug_files, std::chrono::milliseconds deadline,
+    report::Stats& stats);
 
 /// The first of `writes` (ordered by event) with which a match of `pattern` is complete in what its
 /// stream's last lines hold: a line may have been written in pieces. Null if there is none.

@@ -11,10 +11,21 @@
 #include "provenance/cached_memory.h"
 #include "provenance/naming.h"
 #include "provenance/pass_stats.h"
+#include "provenance/probes.h"
 #include "provenance/source_passes.h"
 
 namespace culprit::provenance {
 namespace {
+
+/// The bytes of a range of at most eight, little endian; nothing if one cannot be read.
+std::optional<std::uint64_t> read_number(const MemoryReader& memory, ByteRange range) {
+  std::uint64_t value = 0;
+  const std::span bytes(reinterpret_cast<std::byte*>(&value), sizeof value);
+  if (range.size == 0 || range.size > bytes.size()) return std::nullopt;
+  const auto size = static_cast<std::size_t>(range.size);
+  if (memory.read(range.start, bytes.first(size)) != size) return std::nullopt;
+  return value;
+}
 
 bool canonical(Address a) {
   const std::uint64_t top = a.value >> 47;
@@ -73,6 +84,10 @@ std::optional<FaultingAccess> find_fault(const ProcessImage& image, const Regist
     fault.index |= fault.pointer && !operand.base && image.is_mapped(Address{
                                                        static_cast<std::uint64_t>(operand.disp)});
     fault.pointer_value = fault.pointer ? registers[*fault.pointer] : address->value;
+    if (operand.base && operand.index && operand.scale == 1 &&
+        registers[*operand.base] == registers[*operand.index]) {
+      fault.twin = fault.pointer == operand.base ? operand.index : operand.base;
+    }
     return fault;
   }
   return std::nullopt;
@@ -108,6 +123,20 @@ std::optional<Slot> return_slot(const Moment& moment, std::uint64_t target, cons
   return std::nullopt;
 }
 
+/// The instruction that a thread was stopped by, if it is made for that (ud2, int3): compilers put them where
+/// a check has failed.
+std::optional<Address> trap_at(const Registers& registers, const MemoryReader& memory) {
+  for (const std::int64_t behind : {1, 0}) {  // int3 is reported behind it
+    const Address at = registers.pc() - behind;
+    const auto instruction = x86::decode_at(memory, at);
+    if (instruction.ok() && instruction->flow == x86::Flow::stop &&
+        (behind == 0 || instruction->bytes[0] == std::byte{0xcc})) {
+      return at;
+    }
+  }
+  return std::nullopt;
+}
+
 class CrashObserver : public replay::PassObserver {
  public:
   CrashObserver(ProcessImage& image, const replay::CrashCandidate& candidate, const SlotName& named)
@@ -118,11 +147,13 @@ class CrashObserver : public replay::PassObserver {
     const CachedMemory memory(live);
     image_.verify(memory);
     scene.moment.mark = candidate_.mark;
-    scene.moment.position = at;
-    scene.moment.registers = registers;
-    scene.moment.frames = walk(image_, at.thread, registers, memory);
+    stand_at(image_, at, registers, memory, scene.moment);
     look_at_named(memory);
     check_heap(live);
+    const auto trap = candidate_.deterministic ? trap_at(registers, memory) : std::nullopt;
+    if (trap || !candidate_.deterministic) {
+      scene.check = find_failed_check(image_, scene.moment, trap, memory);
+    }
     if (!candidate_.deterministic) {
       scene.abort = look_at_abort(image_, scene.moment, live);
       return;
@@ -141,6 +172,15 @@ class CrashObserver : public replay::PassObserver {
     }
     if (!question) return;
     scene.fault_source = find_source(image_, scene.moment, *question, memory);
+    if (scene.fault->twin && scene.fault_source->kind == ValueSource::Kind::arithmetic) {
+      // [a + b] with both zero: an offset is computed, a pointer is not.
+      question->asked = x86::whole(*scene.fault->twin);
+      ValueSource other = find_source(image_, scene.moment, *question, memory);
+      if (other.kind != ValueSource::Kind::arithmetic) {
+        scene.fault->pointer = scene.fault->twin;
+        scene.fault_source = std::move(other);
+      }
+    }
     if (scene.fault_source->kind == ValueSource::Kind::memory && scene.fault_source->address) {
       scene.fault_place = describe_source(image_, scene.moment, *scene.fault_source->address,
                                           scene.fault_source->size, memory);
@@ -165,6 +205,7 @@ class CrashObserver : public replay::PassObserver {
     } else {
       return;
     }
+    if (named_.size != 0) scene.named_size = named_.size;
     scene.named_place =
         describe_source(image_, scene.moment, scene.named_address, scene.named_size, memory);
     if (!named_.expression.empty() && !scene.named_place->location.owner) {
@@ -172,12 +213,7 @@ class CrashObserver : public replay::PassObserver {
       scene.named_place->location.description = named_.expression;
       scene.named_place->name = named_.expression;
     }
-    std::array<std::byte, 8> bytes{};
-    const auto slot = std::span(bytes).first(scene.named_size);
-    if (memory.read(scene.named_address, slot) != slot.size()) return;
-    std::uint64_t value = 0;
-    std::memcpy(&value, bytes.data(), sizeof value);
-    scene.named_value = value;
+    scene.named_value = read_number(memory, ByteRange{scene.named_address, scene.named_size});
   }
 
   /// A program that allocates all the time is too slow to follow.
@@ -317,13 +353,9 @@ Result<std::optional<SlotCandidate>> slot_from_arguments(
                                    candidates.begin() + static_cast<std::ptrdiff_t>(first + n));
     replay::PassSpec spec;
     for (const std::size_t i : group) {
-      replay::Probe probe;
-      probe.kind = replay::ProbeKind::execute;
-      probe.address = frames[i].code.entry;
-      probe.thread = scene.moment.position.thread;
-      probe.process = image.process();
-      probe.keep_last = 16;
-      spec.probes.push_back(probe);
+      spec.probes.push_back(
+          execution_of(frames[i].code.entry, image, scene.moment.position.thread));
+      spec.probes.back().keep_last = 16;
     }
     spec.end = scene.moment.mark;
     spec.deadline = deadline;

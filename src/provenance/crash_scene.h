@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "crash/crash_report.h"
 #include "provenance/abort_scene.h"
+#include "provenance/failed_check.h"
 #include "provenance/last_writer.h"
 #include "provenance/moment.h"
 #include "provenance/process_image.h"
@@ -26,6 +27,7 @@ struct FaultingAccess {
   x86::Instruction instruction;
   Address address;                ///< that was accessed (the fault address), or jumped to
   std::optional<Gpr> pointer;     ///< the register that held the bad pointer, if one did
+  std::optional<Gpr> twin;        ///< the other register of the sum, if it held the same value
   bool index = false;             ///< that register is the index, and the base is a good address
   std::uint64_t pointer_value = 0;
   bool write = false;
@@ -46,6 +48,7 @@ struct SlotCandidate {
 struct SlotName {
   std::optional<Address> address;
   std::string expression;  ///< of the program's source, where no address is known
+  std::uint32_t size = 0;  ///< bytes, 1–8; 0: those of the expression's type, else 8
 };
 
 /// What the crash stop shows.
@@ -58,17 +61,19 @@ struct CrashScene {
   /// The slot that the crash report or the user named: its place and what it held at the stop.
   std::optional<SourcePlace> named_place;
   Address named_address;
-  std::uint32_t named_size = 8;
+  std::uint32_t named_size = 8;  ///< bytes, 1–8
   std::string named_trouble;  ///< why the expression names no slot
   std::optional<std::uint64_t> named_value;
   /// A return address that was no code: where it lay.
   std::optional<Slot> return_slot;
   /// What a program that stopped itself was unhappy about.
   std::optional<AbortScene> abort;
+  /// Where it decided to stop, if it did.
+  std::optional<FailedCheck> check;
 };
 
-/// One pass to the crash mark. `named` is the slot that the crash report names, if it does. Verifies the
-/// image's modules on the way.
+/// One pass to the crash mark. `named` is the slot that the crash report or the user names, if they do.
+/// Verifies the image's modules on the way.
 [[nodiscard]] Result<CrashScene> visit_crash(replay::Replay& replay, ProcessImage& image,
                                              const replay::CrashCandidate& candidate,
                                              const SlotName& named,

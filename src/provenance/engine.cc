@@ -46,7 +46,7 @@ void Chain::stop(const Error& error) {
 /// The failing process: the best candidate of the trace, or of the process that the user names. A crash
 /// that the program caught itself (Go turns SIGSEGV into a panic) is moved to the fault.
 Status Chain::pick_crash() {
-  if (options_.at) return pick_point();
+  if (options_.point) return pick_point();
   const auto candidates = index_.crash_candidates();
   const replay::CrashCandidate* chosen = nullptr;
   for (const replay::CrashCandidate& c : candidates) {
@@ -107,8 +107,9 @@ Status Chain::pick_crash() {
 Status Chain::pick_point() {
   begin_phase("going to the moment that --at names");
   CULPRIT_ASSIGN(ChosenPoint chosen,
-                 find_crash_point(replay_, index_, *options_.at, options_.process,
-                                  options_.output_source, remaining(), report_.stats));
+                 find_crash_point(replay_, index_, *options_.point, options_.process,
+                                  options_.output_source, debug_files(), remaining(),
+                                  report_.stats));
   candidate_ = chosen.moment;
   crash::ExitInfo exit;
   if (candidate_.kind == replay::CrashCandidate::Kind::fatal_signal) {
@@ -151,15 +152,41 @@ void Chain::follow() {
   }
 }
 
+binary::DebugFileSearch Chain::debug_files() const {
+  binary::DebugFileSearch out;
+  out.directories.insert(out.directories.begin(), options_.debug_directories.begin(),
+                         options_.debug_directories.end());
+  return out;
+}
+
+ProcessImage& Chain::image_at(ProcessId process, EventNumber event) {
+  for (const auto& image : images_) {
+    if (image->process() == process && image->mapped_at() == event) return *image;
+  }
+  return *images_.emplace_back(std::make_unique<ProcessImage>(
+      index_, process, event, options_.source_prefixes, debug_files()));
+}
+
 Result<report::Report> Chain::run() {
   style_ = RevisitStyle{options_.revisit_prefix, options_.trace_directory};
-  CULPRIT_TRY(pick_crash());
-  pick_suspect();
-  image_.emplace(index_, candidate_.process, candidate_.event, options_.source_prefixes);
+  if (options_.at && options_.point) {
+    return Error{ErrorCode::usage, "two moments to begin at were named"};
+  }
+  if (options_.at && !options_.overrides.address && options_.overrides.expression.empty()) {
+    return Error{ErrorCode::usage, "a moment was named, but no slot: say it with --address"};
+  }
+  if (options_.at) {
+    CULPRIT_TRY(pick_asked_moment());
+  } else {
+    CULPRIT_TRY(pick_crash());
+    pick_suspect();
+  }
+  image_ = &image_at(candidate_.process, candidate_.event);
   report_.program.pid = candidate_.process;
-  CULPRIT_TRY(find_first_link());
+  CULPRIT_TRY(options_.at ? begin_at_question() : find_first_link());
   if (link_) first_reader_ = link_->reader;
   follow();
+  image_ = images_.front().get();
   check_pointer_into_frame();
   check_pointer_to_number();
   explain_unmapped();
@@ -174,7 +201,12 @@ Result<report::Report> Chain::run() {
     report_.program.executable = main->path;
     report_.program.build_id = main->build_id;
   }
-  report_.warnings = image_->warnings();
+  for (const auto& image : images_) {
+    for (const std::string& warning : image->warnings()) {
+      auto& all = report_.warnings;
+      if (std::find(all.begin(), all.end(), warning) == all.end()) all.push_back(warning);
+    }
+  }
   return std::move(report_);
 }
 

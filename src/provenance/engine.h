@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "crash/overrides.h"
+#include "provenance/asked_moment.h"
 #include "provenance/crash_point.h"
 #include "replay/replay.h"
 #include "replay/trace_index.h"
@@ -25,10 +26,17 @@ struct TriageOptions {
   std::chrono::milliseconds timeout{120'000};     ///< for everything
   std::optional<ProcessId> process;               ///< which process failed; chosen if not given
   crash::Overrides overrides;
-  std::optional<CrashPoint> at;                   ///< begins there in place of the failure
-  OutputSource output_source;                     ///< for `at`, where it is a write
+  std::optional<CrashPoint> point;                ///< begins there in place of the failure
+  OutputSource output_source;                     ///< for `point`, where it is a write
+  /// Begin here, with the slot that `overrides` names, and not at a crash: the trace need have none.
+  /// Not together with `point`.
+  std::optional<AskedMoment> at;
+  /// Bytes of the slot that `overrides` names, 1–8; 0: those of the expression's type, else 8.
+  std::uint32_t slot_size = 0;
   std::string output;                             ///< what the program wrote to stderr, bounded
   std::vector<std::pair<std::string, std::string>> source_prefixes;  ///< recorded prefix, local prefix
+  /// Folders of separate debug files that are looked into before the system's.
+  std::vector<std::string> debug_directories;
   std::string revisit_prefix;                     ///< shell words before "rr replay", may be empty
   std::string trace_directory;
   /// Called when a phase begins ("finding the last writer of 0x…"), with the hits so far.

@@ -141,16 +141,20 @@ report::LifeEvent life_event(const ProcessImage& image, const replay::HeapCall& 
   return out;
 }
 
+const replay::HeapFunction* allocator_function(const ProcessImage& image, Address entry) {
+  const replay::HeapSpec* heap = image.heap();
+  if (heap == nullptr || !entry) return nullptr;
+  const auto found = std::find_if(heap->functions.begin(), heap->functions.end(),
+                                  [entry](const auto& f) { return f.address == entry; });
+  return found != heap->functions.end() ? &*found : nullptr;
+}
+
 bool in_allocator(const ProcessImage& image, const std::vector<WalkFrame>& frames) {
   constexpr std::size_t kDeepest = 8;
-  const replay::HeapSpec* heap = image.heap();
-  if (heap == nullptr) return false;
-  for (std::size_t i = 0; i < frames.size() && i < kDeepest; ++i) {
-    for (const replay::HeapFunction& f : heap->functions) {
-      if (frames[i].code.entry && f.address == frames[i].code.entry) return true;
-    }
-  }
-  return false;
+  const auto near = frames.begin() + static_cast<std::ptrdiff_t>(std::min(frames.size(), kDeepest));
+  return std::any_of(frames.begin(), near, [&](const WalkFrame& f) {
+    return allocator_function(image, f.code.entry) != nullptr;
+  });
 }
 
 const replay::HeapBlock* living_block(const replay::HeapBlocks& blocks) {

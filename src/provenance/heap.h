@@ -21,6 +21,9 @@ namespace culprit::provenance {
 /// The call of an allocator as an event of a block's life: "malloc(64)", with its callers.
 [[nodiscard]] report::LifeEvent life_event(const ProcessImage& image, const replay::HeapCall& call);
 
+/// The function of the process's allocator that begins at `entry`; null if there is none.
+[[nodiscard]] const replay::HeapFunction* allocator_function(const ProcessImage& image, Address entry);
+
 /// True if the newest frames are inside one of the allocator's functions.
 [[nodiscard]] bool in_allocator(const ProcessImage& image, const std::vector<WalkFrame>& frames);
 

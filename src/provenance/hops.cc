@@ -10,6 +10,7 @@
 #include "provenance/heap.h"
 #include "provenance/naming.h"
 #include "replay/forward_replay.h"
+#include "report/program_code.h"
 #include "report/suspect_words.h"
 
 namespace culprit::provenance {
@@ -122,7 +123,7 @@ report::Writer program_code(const ProcessImage& image, const std::vector<report:
   const report::Frame* chosen = nullptr;
   for (std::size_t i = 1; i < frames.size() && chosen == nullptr; ++i) {
     const report::Frame& f = frames[i];
-    if (!is_program_code(f.file)) continue;
+    if (!report::is_program_code(f.file)) continue;
     chosen = &f;
   }
   if (chosen == nullptr && frames.size() > 1) chosen = &frames[1];
@@ -333,7 +334,6 @@ report::Hop asked_size_hop(const ProcessImage& image, const std::vector<WalkFram
                            std::string_view function, std::uint64_t size, const report::Hop& user) {
   report::Hop hop;
   hop.kind = report::HopKind::register_slice;
-  hop.main_line = false;
   hop.position = user.position;
   hop.position.probe.reset();
   hop.backtrace = report_frames(image, frames);
@@ -466,6 +466,60 @@ report::Hop unmapping_hop(const ProcessImage& image, const Unmapping& unmapping,
   hop.summary = fmt::format("{} took the memory at {} away ({})", display(hop.writer),
                             to_hex(address), hop.syscall->name);
   hop.note = "the newest change of the mapping before the crash; nothing was mapped there after it";
+  return hop;
+}
+
+report::Hop mapping_change_hop(const ProcessImage& image, const MappingChange& change,
+                               const Moment& moment, Address address) {
+  report::Hop hop;
+  hop.kind = report::HopKind::remap;
+  hop.position = report_position(image, moment.position, &moment.mark);
+  hop.backtrace = report_frames(image, moment.frames);
+  hop.writer = program_code(image, hop.backtrace);
+  hop.syscall = report_syscall(change.syscall);
+  hop.location.emplace();
+  hop.location->address = address;
+  hop.location->size = 1;
+  hop.location->region = change.made ? report::RegionKind::mapping : report::RegionKind::unmapped;
+  hop.location->mapping = change.range;
+  hop.confidence = report::Confidence::proved;
+  hop.summary = fmt::format("{} {} {} bytes from {} on ({})", display(hop.writer),
+                            change.made ? "mapped" : "gave back", change.range.size,
+                            to_hex(change.range.start), hop.syscall->name);
+  hop.note = fmt::format("{} is in that range", to_hex(address));
+  return hop;
+}
+
+void describe_sweep(report::Hop& hop, const runtimes::Reclaimed& block,
+                    const std::optional<runtimes::BlindSpot>& hidden_by) {
+  hop.kind = report::HopKind::release;
+  hop.summary =
+      fmt::format("{} took {} at {} for garbage and put it on its free list, while it was in use",
+                  display(hop.writer), block.name, to_hex(block.reference));
+  if (!hop.location->owner) hop.location->owner.emplace();
+  hop.location->owner->allocator = report::kGarbageCollector;
+  if (!hop.location->owner->object) hop.location->owner->object = block.reference;
+  if (!hop.note.empty()) hop.note += "; ";
+  hop.note += hidden_by
+                  ? fmt::format("its address lies in {}, [{}, {})", hidden_by->name,
+                                to_hex(hidden_by->range.start), to_hex(hidden_by->range.end()))
+                  : "no range that would hide its address from the collector is known";
+}
+
+report::Hop registration_hop(const ProcessImage& image, const Moment& moment,
+                             const binary::CodeLocation& code, const report::Location& location,
+                             const runtimes::Registrar& registrar) {
+  report::Hop hop;
+  hop.kind = report::HopKind::registration;
+  hop.position = report_position(image, moment.position, &moment.mark);
+  hop.backtrace = report_frames(image, moment.frames);
+  hop.writer = report_writer(image, code, nullptr);
+  hop.location = location;
+  hop.confidence = report::Confidence::proved;
+  hop.summary =
+      fmt::format("{} made {}, {} bytes at {}, known as a {}", display(hop.writer),
+                  name_of(location), location.size, to_hex(location.address), registrar.noun);
+  hop.note = registrar.rule;
   return hop;
 }
 

@@ -9,9 +9,10 @@
 #include "provenance/crash_scene.h"
 #include "provenance/last_writer.h"
 #include "provenance/long_jump.h"
+#include "provenance/mapping_history.h"
 #include "provenance/process_image.h"
-#include "provenance/unmapping.h"
 #include "provenance/revisit.h"
+#include "provenance/unmapping.h"
 #include "report/model.h"
 
 namespace culprit::provenance {
@@ -38,7 +39,7 @@ namespace culprit::provenance {
                                      const std::optional<SourcePlace>& place,
                                      const RevisitStyle& style);
 
-/// What `function` of the allocator, in the innermost of `frames`, was asked for. A side branch.
+/// What `function` of the allocator, in the innermost of `frames`, was asked for.
 [[nodiscard]] report::Hop asked_size_hop(const ProcessImage& image, const std::vector<WalkFrame>& frames,
                                          std::string_view function, std::uint64_t size,
                                          const report::Hop& user);
@@ -68,6 +69,20 @@ namespace culprit::provenance {
 /// The system call that took memory away, as a hop. `address` was in it.
 [[nodiscard]] report::Hop unmapping_hop(const ProcessImage& image, const Unmapping& unmapping,
                                         Address address);
+
+/// A mapping that was made or taken away at `address`, as a hop. `moment` is the call's entry.
+[[nodiscard]] report::Hop mapping_change_hop(const ProcessImage& image, const MappingChange& change,
+                                             const Moment& moment, Address address);
+
+/// Turns the hop of a collector's store into the hop of the block that it gave up with it.
+void describe_sweep(report::Hop& hop, const runtimes::Reclaimed& block,
+                    const std::optional<runtimes::BlindSpot>& hidden_by);
+
+/// A range that was made known to a runtime, as a hop. `location` is the range as it was then.
+[[nodiscard]] report::Hop registration_hop(const ProcessImage& image, const Moment& moment,
+                                           const binary::CodeLocation& code,
+                                           const report::Location& location,
+                                           const runtimes::Registrar& registrar);
 
 /// A heap block that was not written, at `slot`, since it was allocated.
 [[nodiscard]] report::Hop stale_block_hop(const ProcessImage& image, const Slot& slot,

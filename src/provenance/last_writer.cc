@@ -11,6 +11,7 @@
 #include "provenance/naming.h"
 #include "provenance/pass_stats.h"
 #include "provenance/pointer_origin.h"
+#include "provenance/probes.h"
 
 namespace culprit::provenance {
 namespace {
@@ -265,9 +266,7 @@ WriterHit examine_write(const ProcessImage& image, const Slot& slot, replay::Mar
   WriterHit out;
   out.hit = hit;
   out.moment.mark = std::move(mark);
-  out.moment.position = hit.position;
-  out.moment.registers = hit.registers;
-  out.moment.frames = walk(image, hit.position.thread, hit.registers, memory);
+  stand_at(image, hit.position, hit.registers, memory, out.moment);
   out.location = describe_location(image, out.moment, slot.address, slot.size, memory);
   if (auto blocks = live.heap_blocks(slot.address); blocks.ok()) {
     out.blocks = without_replaced(image, *std::move(blocks), out.location);
@@ -357,13 +356,8 @@ Result<LastWriter> find_last_writer(replay::Replay& replay, const ProcessImage& 
   spec.probes.front().live = true;
   spec.probes.front().process = image.process();
   if (owner) {
-    replay::Probe entry;
-    entry.process = image.process();
-    entry.kind = replay::ProbeKind::execute;
-    entry.address = owner->entry;
-    entry.thread = owner->thread;
-    entry.keep_last = kKeptEntries;
-    spec.probes.push_back(entry);
+    spec.probes.push_back(execution_of(owner->entry, image, owner->thread));
+    spec.probes.back().keep_last = kKeptEntries;
   }
   spec.end = before;
   spec.deadline = deadline;

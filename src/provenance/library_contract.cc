@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <array>
 
-#include "provenance/naming.h"
 #include "provenance/pass_stats.h"
+#include "provenance/probes.h"
+#include "report/program_code.h"
 
 namespace culprit::provenance {
 namespace {
@@ -41,19 +42,6 @@ std::string_view plain(std::string_view name) {
   return name.substr(0, name.find('_'));
 }
 
-class EntryObserver : public replay::PassObserver {
- public:
-  explicit EntryObserver(Address cfa) : cfa_(cfa) {}
-  replay::Next on_hit(const replay::Hit& hit, const replay::LiveState*) override {
-    if (hit.registers.sp() == cfa_ - 8) entered = hit.registers;
-    return replay::Next::go_on;
-  }
-  std::optional<Registers> entered;
-
- private:
-  Address cfa_;
-};
-
 }  // namespace
 
 std::optional<BufferContract> buffer_contract(std::string_view symbol) {
@@ -73,7 +61,7 @@ Result<std::optional<BufferCall>> find_buffer_call(replay::Replay& replay,
   std::optional<BufferCall> call;
   for (std::size_t i = 0; i < moment.frames.size() && i < kDeepest; ++i) {
     const binary::CodeLocation& code = moment.frames[i].code;
-    if (!code.frames.empty() && is_program_code(code.frames.back().position.file)) break;
+    if (!code.frames.empty() && report::is_program_code(code.frames.back().position.file)) break;
     if (const auto contract = buffer_contract(code.symbol_linkage))
       call = BufferCall{i, *contract, 0};
   }
@@ -81,20 +69,15 @@ Result<std::optional<BufferCall>> find_buffer_call(replay::Replay& replay,
   const WalkFrame& frame = moment.frames[call->frame];
   if (!frame.code.entry || !frame.frame.cfa) return std::optional<BufferCall>{};
   replay::PassSpec spec;
-  replay::Probe entry;
-  entry.kind = replay::ProbeKind::execute;
-  entry.address = frame.code.entry;
-  entry.thread = moment.position.thread;
-  entry.process = image.process();
-  entry.keep_last = kKept;
-  spec.probes.push_back(entry);
+  spec.probes.push_back(execution_of(frame.code.entry, image, moment.position.thread));
+  spec.probes.back().keep_last = kKept;
   spec.end = moment.mark;
   spec.deadline = deadline;
   EntryObserver observer(*frame.frame.cfa);
   CULPRIT_ASSIGN(const replay::PassResult pass, replay.run(spec, observer));
   count(stats, pass);
   if (!observer.entered) return std::optional<BufferCall>{};
-  call->destination = (*observer.entered)[call->contract.destination];
+  call->destination = observer.entered->registers[call->contract.destination];
   return call;
 }
 

@@ -8,6 +8,7 @@
 
 #include "provenance/cached_memory.h"
 #include "provenance/pass_stats.h"
+#include "provenance/probes.h"
 
 namespace culprit::provenance {
 namespace {
@@ -37,9 +38,7 @@ class JumpObserver : public replay::PassObserver {
     if (!target || hit.registers.sp() > local_ || *target <= local_) return replay::Next::go_on;
     LongJump jump;
     jump.target = *target;
-    jump.moment.position = hit.position;
-    jump.moment.registers = hit.registers;
-    jump.moment.frames = walk(image_, hit.position.thread, hit.registers, memory);
+    stand_at(image_, hit.position, hit.registers, memory, jump.moment);
     found = std::move(jump);
     return replay::Next::go_on;
   }
@@ -76,13 +75,8 @@ Result<std::optional<LongJump>> find_long_jump_over(replay::Replay& replay, cons
                                                     report::Stats& stats) {
   replay::PassSpec spec;
   for (const Address entry : entries(image)) {
-    replay::Probe probe;
-    probe.kind = replay::ProbeKind::execute;
-    probe.address = entry;
-    probe.thread = thread;
-    probe.process = image.process();
-    probe.live = true;
-    spec.probes.push_back(probe);
+    spec.probes.push_back(execution_of(entry, image, thread));
+    spec.probes.back().live = true;
   }
   if (spec.probes.empty()) return std::optional<LongJump>{};
   spec.end = before;

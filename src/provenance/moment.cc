@@ -54,4 +54,11 @@ std::vector<WalkFrame> walk(const ProcessImage& image, ThreadId thread, const Re
   return out;
 }
 
+void stand_at(const ProcessImage& image, const replay::Position& at, const Registers& registers,
+              const MemoryReader& memory, Moment& moment) {
+  moment.position = at;
+  moment.registers = registers;
+  moment.frames = walk(image, at.thread, registers, memory);
+}
+
 }  // namespace culprit::provenance

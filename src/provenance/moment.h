@@ -44,4 +44,9 @@ struct Moment {
                                           const Registers& registers, const MemoryReader& memory,
                                           std::size_t max_frames = 256);
 
+/// Fills all of `moment` but its mark from a stopped replay: `at` and `registers` are the stop's, `memory`
+/// reads there.
+void stand_at(const ProcessImage& image, const replay::Position& at, const Registers& registers,
+              const MemoryReader& memory, Moment& moment);
+
 }  // namespace culprit::provenance

@@ -347,9 +347,4 @@ std::string name_of(const report::Location& location) {
   return to_hex(location.address);
 }
 
-bool is_program_code(std::string_view file) {
-  return !file.empty() && !file.starts_with("/usr/include/") && !file.starts_with("/usr/lib/") &&
-         !file.starts_with("./") && !file.starts_with("/rustc/");
-}
-
 }  // namespace culprit::provenance

@@ -51,7 +51,4 @@ namespace culprit::provenance {
 /// "variable.member" of an owner, or its frame and offset, or the location's own description.
 [[nodiscard]] std::string name_of(const report::Location& location);
 
-/// Not a header of the language's library, nor a file of a distribution's build of it.
-[[nodiscard]] bool is_program_code(std::string_view file);
-
 }  // namespace culprit::provenance

@@ -7,6 +7,7 @@
 
 #include "provenance/heap.h"
 #include "provenance/pass_stats.h"
+#include "provenance/probes.h"
 
 namespace culprit::provenance {
 namespace {
@@ -86,13 +87,8 @@ Result<std::optional<WriterHit>> newest_write(replay::Replay& replay, const Proc
     spec.probes.push_back(probe);
   }
   if (owner) {
-    replay::Probe entry;
-    entry.kind = replay::ProbeKind::execute;
-    entry.address = owner->entry;
-    entry.thread = owner->thread;
-    entry.process = image.process();
-    entry.keep_last = kKeptEntries;
-    spec.probes.push_back(entry);
+    spec.probes.push_back(execution_of(owner->entry, image, owner->thread));
+    spec.probes.back().keep_last = kKeptEntries;
   } else {
     spec.heap = *image.heap();
   }

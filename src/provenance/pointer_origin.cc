@@ -43,26 +43,27 @@ std::optional<AccessPointer> pointer_of(const ProcessImage& image, const x86::Me
     return AccessPointer{std::nullopt, disp};
   }
   const auto base = value_of(operand.base);
-  const bool in_frame = operand.base == Gpr::rsp ||
-                        (operand.base == Gpr::rbp && base && frame_cfa && *base + 16 == frame_cfa->value);
+  const bool in_frame = operand.base == Gpr::rsp || (operand.base == Gpr::rbp && base &&
+                                                     frame_cfa && *base + 16 == frame_cfa->value);
   if (in_frame) {
     if (!operand.index || !base) return std::nullopt;
     return AccessPointer{std::nullopt, *base + disp};
   }
   const auto index = value_of(operand.index);
-  const bool swapped = operand.index && operand.scale == 1 && index && image.is_mapped(Address{*index}) &&
+  const bool swapped = operand.index && operand.scale == 1 && index &&
+                       image.is_mapped(Address{*index}) &&
                        !(base && image.is_mapped(Address{*base}));
   return swapped ? AccessPointer{operand.index, index} : AccessPointer{operand.base, base};
 }
 
-Result<std::optional<PointerOrigin>> pointer_of_access(replay::Replay& replay, const ProcessImage& image,
+Result<std::optional<PointerOrigin>> pointer_of_access(replay::Replay& replay,
+                                                       const ProcessImage& image,
                                                        const Moment& moment, std::size_t frame,
                                                        Address pc, Gpr reg, bool to_the_end,
                                                        std::chrono::milliseconds deadline,
                                                        report::Stats& stats) {
-  CULPRIT_ASSIGN(ResolvedSource source,
-                 resolve_register_at(replay, image, moment, frame, pc, reg, to_the_end, WindowLimits{},
-                                     deadline, stats));
+  CULPRIT_ASSIGN(ResolvedSource source, resolve_register_at(replay, image, moment, frame, pc, reg,
+                                                            to_the_end, kAside, deadline, stats));
   if (!source.source.value) return std::optional<PointerOrigin>{};
   const std::uint64_t value = *source.source.value;
   return std::optional(PointerOrigin{value, std::move(source)});

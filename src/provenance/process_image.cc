@@ -47,11 +47,13 @@ std::vector<binary::Mapping> with_one_file_each(std::vector<binary::Mapping> map
 }  // namespace
 
 ProcessImage::ProcessImage(const replay::TraceIndex& index, ProcessId process, EventNumber at,
-                           std::vector<std::pair<std::string, std::string>> source_prefixes)
+                           std::vector<std::pair<std::string, std::string>> source_prefixes,
+                           binary::DebugFileSearch debug_files)
     : index_(index),
       process_(process),
       at_(at),
       mappings_(index.maps_at(at, process)),
+      cache_(std::move(debug_files)),
       map_(with_one_file_each(modules_in(mappings_)), cache_),
       symbols_(map_),
       unwinder_(map_),

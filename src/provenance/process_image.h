@@ -24,7 +24,8 @@ namespace culprit::provenance {
 class ProcessImage {
  public:
   ProcessImage(const replay::TraceIndex& index, ProcessId process, EventNumber at,
-               std::vector<std::pair<std::string, std::string>> source_prefixes);
+               std::vector<std::pair<std::string, std::string>> source_prefixes,
+               binary::DebugFileSearch debug_files = {});
 
   /// Compares the modules' files with the program's memory; those that differ are not used, and a
   /// warning says so. Then looks for runtimes. Call once, at the first stopped moment.

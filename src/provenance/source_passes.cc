@@ -7,7 +7,9 @@
 
 #include "provenance/cached_memory.h"
 #include "provenance/heap.h"
+#include "provenance/number_text.h"
 #include "provenance/pass_stats.h"
+#include "provenance/probes.h"
 #include "provenance/slice/window_slice.h"
 #include "provenance/window_moment.h"
 #include "x86/instruction.h"
@@ -16,15 +18,6 @@ namespace culprit::provenance {
 namespace {
 
 constexpr std::uint32_t kKeptHits = 256;
-
-replay::Probe execution_of(Address pc, const ProcessImage& image, ThreadId thread) {
-  replay::Probe probe;
-  probe.kind = replay::ProbeKind::execute;
-  probe.address = pc;
-  probe.thread = thread;
-  probe.process = image.process();
-  return probe;
-}
 
 /// Collects the newest executions of one instruction.
 class ExecutionObserver : public replay::PassObserver {
@@ -247,7 +240,37 @@ struct WindowQuestion {
   std::optional<Address> at;
   /// The answer is where the way begins in the window, not the first named memory on it.
   bool to_the_end = false;
+  bool number = false;  ///< see ValueQuestion
 };
+
+/// A character that a value was computed from, perhaps.
+struct Character {
+  Address address;
+  Address pc;  ///< of the instruction that read it
+  std::size_t step = 0;
+};
+
+/// The single bytes that the computations of a slice have read, the nearest first.
+std::vector<Character> characters(const WindowSlice& slice) {
+  constexpr std::size_t kMost = 64;
+  std::vector<Character> out;
+  for (const WindowPiece& piece : slice.pieces) {
+    if (!piece.parent) continue;  // moved, not computed
+    for (const PathStep& step : piece.path) {
+      const auto* range = step.from ? std::get_if<ByteRange>(&*step.from) : nullptr;
+      if (range != nullptr && range->size == 1 && out.size() < kMost) {
+        out.push_back({range->start, step.pc, step.index});
+      }
+    }
+    const auto* range = piece.origin.kind == OriginKind::memory && piece.origin.place
+                            ? std::get_if<ByteRange>(&*piece.origin.place)
+                            : nullptr;
+    if (range != nullptr && range->size == 1 && out.size() < kMost) {
+      out.push_back({range->start, piece.origin.pc, piece.origin.step});
+    }
+  }
+  return out;
+}
 
 /// Slices the window when it arrives, and names the place that it leads to.
 class WindowObserver : public replay::PassObserver {
@@ -274,6 +297,7 @@ class WindowObserver : public replay::PassObserver {
     }
     query.code = &code_;
     query.asked = question_.asked;
+    query.number = question_.number;
     query.mapped = [this](std::uint64_t a) { return image_.is_mapped(Address{a}); };
     if (question_.at) {
       std::size_t at = window.steps.size();
@@ -314,11 +338,13 @@ class WindowObserver : public replay::PassObserver {
       return;
     }
     stations_ = stations(*slice, query, frame_);
+    if (!question_.to_the_end) characters_ = characters(*slice);
     if (stations_.empty()) out_.source.note = "the step window explains no byte of the value";
   }
 
   void on_end(const replay::Position&, const Registers&, const replay::LiveState& live) override {
     const CachedMemory memory(live);
+    if (read_from_text(memory)) return;
     const std::size_t last = question_.to_the_end ? oldest_of_the_program() : 0;
     for (std::size_t i = 0; i < stations_.size(); ++i) {
       const ValueSource& source = stations_[i].source;
@@ -353,6 +379,32 @@ class WindowObserver : public replay::PassObserver {
   }
 
  private:
+  /// A number that was computed from the characters of a text which says it: the chain goes on with the text.
+  bool read_from_text(const MemoryReader& memory) {
+    if (!question_.value) return false;
+    const auto size = static_cast<std::uint32_t>(std::min<std::uint64_t>(8, size_of(question_.asked)));
+    for (const Character& character : characters_) {
+      const auto text = text_of_number(memory, character.address, *question_.value, size);
+      const auto first = text ? memory.read_as<std::uint8_t>(*text) : std::nullopt;
+      if (!first) continue;
+      out_.source = ValueSource{};
+      out_.source.kind = ValueSource::Kind::arithmetic;
+      out_.source.frame = frame_;
+      out_.source.pc = character.pc;
+      const auto instruction = x86::decode_at(code_, character.pc);
+      if (instruction.ok()) out_.source.instruction = x86::text(*instruction);
+      out_.source.address = *text;
+      out_.source.size = 1;
+      out_.source.value = *first;
+      out_.source.certainty = Certainty::likely;
+      out_.source.note = "the number was computed from the characters of a text, and the text says it";
+      out_.place = describe_source(image_, moment_, *text, 1, memory);
+      out_.frames = moment_at_step(image_, moment_, *window_, character.step, frame_, code_).frames;
+      return true;
+    }
+    return false;
+  }
+
   /// The oldest station of known value that is not inside the allocator: how an allocator comes by
   /// a block is its own affair.
   [[nodiscard]] std::size_t oldest_of_the_program() const {
@@ -409,6 +461,7 @@ class WindowObserver : public replay::PassObserver {
   std::size_t frame_;
   ResolvedSource& out_;
   std::vector<Station> stations_;
+  std::vector<Character> characters_;
   const replay::StepWindow* window_ = nullptr;
   const NoMemory gone_;
 };
@@ -447,12 +500,111 @@ Result<ResolvedSource> resolve_load(replay::Replay& replay, const ProcessImage& 
 
 namespace {
 
+/// A moment's life in its activation: so many system calls since the entry of its function mean
+/// that a window from there would be long.
+constexpr std::uint64_t kLongLife = 8;
+
+/// What asking one window came to.
+enum class Asked : std::uint8_t { answered, open, too_long };
+
+/// One question to any number of windows.
+struct WindowAsker {
+  replay::Replay& replay;
+  const ProcessImage& image;
+  const Moment& moment;
+  const ModuleCode& code;
+  const WindowQuestion& question;
+  const WindowLimits& limits;
+  std::chrono::milliseconds deadline;
+  report::Stats& stats;
+
+  /// Asks the window from `begin`, a moment in frame `frame`, to the moment. `out` keeps what is
+  /// found.
+  Result<Asked> ask(const replay::Mark& begin, std::size_t frame, ResolvedSource& out) const {
+    replay::PassSpec stepping;
+    replay::StepSpec step;
+    step.begin = begin;
+    step.max_steps = limits.max_steps;
+    step.budget = limits.budget;
+    stepping.step = step;
+    stepping.end = moment.mark;
+    stepping.deadline = deadline;
+    WindowObserver observer(image, moment, code, question, frame, out);
+    const auto stepped = replay.run(stepping, observer);
+    if (!stepped.ok() && stepped.error().code == ErrorCode::bad_input) {
+      // What a shorter window has found stands.
+      stats.passes += 1;
+      out.source.note = stepped.error().message;
+      return Asked::too_long;
+    }
+    if (!stepped.ok()) return stepped.error();
+    count(stats, *stepped);
+    const bool at_start = out.source.kind == ValueSource::Kind::register_ ||
+                          out.source.kind == ValueSource::Kind::unknown;
+    return at_start ? Asked::open : Asked::answered;
+  }
+};
+
+/// Asks windows that begin at earlier executions of the question's own instruction in the same
+/// activation, the shortest first: in a function that runs for long (an interpreter's loop, main)
+/// its entry is too far away, and the values that a turn of a loop uses are mostly made in that
+/// turn. Nothing if none of them tells.
+Result<std::optional<ResolvedSource>> ask_recent(const WindowAsker& asker, std::size_t frame,
+                                                 Address pc, const ResolvedSource& unresolved) {
+  const std::optional<ResolvedSource> nothing;
+  // An instruction that runs all the time costs more than it is worth.
+  constexpr std::chrono::milliseconds kPatience{30'000};
+  ExecutionObserver executions;
+  replay::PassSpec counting;
+  counting.probes.push_back(execution_of(pc, asker.image, asker.moment.position.thread));
+  counting.probes.back().keep_last = kKeptHits;
+  counting.end = asker.moment.mark;
+  counting.deadline = std::min(asker.deadline, kPatience);
+  const auto counted = asker.replay.run(counting, executions);
+  if (!counted.ok() && counted.error().code == ErrorCode::timeout && asker.deadline > kPatience) {
+    asker.stats.passes += 1;
+    return nothing;
+  }
+  if (!counted.ok()) return counted.error();
+  count(asker.stats, *counted);
+  std::vector<replay::Hit>& hits = executions.hits;
+  if (!hits.empty()) hits.pop_back();  // the execution that is asked about
+  std::erase_if(hits, [&](const replay::Hit& hit) {
+    const auto cfa = cfa_at(asker.image, hit.registers);
+    return cfa && cfa != asker.moment.frames[frame].frame.cfa;
+  });
+
+  std::optional<ResolvedSource> best;
+  constexpr std::size_t kWider = 16;
+  for (std::size_t back = 1; !hits.empty(); back = std::min(back * kWider, hits.size())) {
+    replay::Mark begin;
+    begin.kind = replay::Mark::Kind::probe_hit;
+    begin.probe = execution_of(pc, asker.image, asker.moment.position.thread);
+    begin.ordinal = hits[hits.size() - back].ordinal;
+    ResolvedSource found = unresolved;
+    CULPRIT_ASSIGN(const Asked asked, asker.ask(begin, frame, found));
+    if (asked == Asked::answered) {
+      best = std::move(found);
+      // A place on the stack without a name is a spill, which a wider window sees through.
+      const bool spill = best->source.address && asker.moment.frame_of(*best->source.address) &&
+                         !(best->place && best->place->location.owner &&
+                           !best->place->location.owner->variable.empty());
+      if (!spill) break;
+    }
+    if (asked == Asked::too_long || back == hits.size()) break;
+  }
+  return best;
+}
+
 /// Asks windows that begin at the entry of frame `first` of the moment, or of its callers.
 Result<ResolvedSource> ask_windows(replay::Replay& replay, const ProcessImage& image,
                                    const Moment& moment, std::size_t first, const ModuleCode& code,
                                    const WindowQuestion& question, WindowLimits limits,
                                    std::chrono::milliseconds deadline, report::Stats& stats,
                                    ResolvedSource out) {
+  const WindowAsker asker{replay, image, moment, code, question, limits, deadline, stats};
+  const ResolvedSource unresolved = out;
+  const Address pc = out.source.pc;
   // Which entry of its function made each frame that the window may begin in? All in one pass.
   ExecutionObserver entries;
   replay::PassSpec counting;
@@ -472,6 +624,8 @@ Result<ResolvedSource> ask_windows(replay::Replay& replay, const ProcessImage& i
   CULPRIT_ASSIGN(const replay::PassResult counted, replay.run(counting, entries));
   count(stats, counted);
 
+  bool recent_asked =
+      question.to_the_end;  // what came in at the entry is not seen by a shorter window
   for (std::size_t k = 0; k < frames.size(); ++k) {
     const WalkFrame& frame = moment.frames[frames[k]];
     const replay::Hit* entry = nullptr;
@@ -481,28 +635,28 @@ Result<ResolvedSource> ask_windows(replay::Replay& replay, const ProcessImage& i
     if (entry == nullptr) {
       out.source.note =
           "the function's entry was not seen: its frame is older than the recording shows";
+    }
+    const bool long_life =
+        entry == nullptr || moment.position.syscalls - entry->position.syscalls >= kLongLife;
+    Asked asked = Asked::too_long;
+    if (k == 0 && long_life && !recent_asked) {
+      recent_asked = true;
+      CULPRIT_ASSIGN(auto recent, ask_recent(asker, first, pc, unresolved));
+      if (recent) return *std::move(recent);
+    }
+    if (entry != nullptr) {
+      replay::Mark begin;
+      begin.kind = replay::Mark::Kind::probe_hit;
+      begin.probe = execution_of(frame.code.entry, image, moment.position.thread);
+      begin.ordinal = entry->ordinal;
+      CULPRIT_ASSIGN(asked, asker.ask(begin, frames[k], out));
+    }
+    if (asked == Asked::too_long) {
+      if (k > 0 || recent_asked) break;
+      CULPRIT_ASSIGN(auto recent, ask_recent(asker, first, pc, unresolved));
+      if (recent) return *std::move(recent);
       break;
     }
-    replay::PassSpec stepping;
-    replay::StepSpec step;
-    step.begin.kind = replay::Mark::Kind::probe_hit;
-    step.begin.probe = execution_of(frame.code.entry, image, moment.position.thread);
-    step.begin.ordinal = entry->ordinal;
-    step.max_steps = limits.max_steps;
-    step.budget = limits.budget;
-    stepping.step = step;
-    stepping.end = moment.mark;
-    stepping.deadline = deadline;
-    WindowObserver observer(image, moment, code, question, frames[k], out);
-    const auto stepped = replay.run(stepping, observer);
-    if (!stepped.ok() && stepped.error().code == ErrorCode::bad_input) {
-      // What a shorter window has found stands.
-      stats.passes += 1;
-      out.source.note = stepped.error().message;
-      break;
-    }
-    if (!stepped.ok()) return stepped.error();
-    count(stats, *stepped);
     if (out.source.kind != ValueSource::Kind::register_) break;
     if (question.to_the_end && out.source.value) break;  // what the function was given
   }
@@ -524,7 +678,7 @@ Result<ResolvedSource> resolve_by_window(replay::Replay& replay, const ProcessIm
     out.source.note = "the bytes asked for have no known place";
     return out;
   }
-  const WindowQuestion window{*asked, value, std::nullopt, false};
+  const WindowQuestion window{*asked, value, std::nullopt, false, question.number};
   return ask_windows(replay, image, moment, question.frame, code, window, limits, deadline, stats,
                      std::move(out));
 }
@@ -538,7 +692,7 @@ Result<ResolvedSource> resolve_register_at(replay::Replay& replay, const Process
   ResolvedSource out;
   out.source.frame = frame;
   out.source.pc = pc;
-  const WindowQuestion window{x86::whole(reg), std::nullopt, pc, to_the_end};
+  const WindowQuestion window{x86::whole(reg), std::nullopt, pc, to_the_end, false};
   return ask_windows(replay, image, moment, frame, code, window, limits, deadline, stats,
                      std::move(out));
 }

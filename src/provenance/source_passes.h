@@ -34,6 +34,10 @@ struct WindowLimits {
   int max_frames = 3;                 ///< how far the window's start may move to callers
 };
 
+/// For questions beside the main line, of which a chain asks several: what does not tell within
+/// some 1.5 s is left open.
+inline constexpr WindowLimits kAside{40'000, 40'000, 3};
+
 /// Resolves a Kind::load source: where was its instruction's memory operand when it last executed in
 /// this frame before the moment? One pass. The source comes back unchanged (with a note) if the load was
 /// not seen.

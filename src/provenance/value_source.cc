@@ -149,7 +149,13 @@ std::optional<x86::Instruction> call_before(const WalkFrame& caller, const Memor
 
 ValueSource find_source(const ProcessImage& image, const Moment& moment,
                         const ValueQuestion& question, const MemoryReader& memory) {
-  (void)image;
+  const auto kept_by = [&image](Address target) -> std::uint16_t {
+    std::uint16_t kept = 0;
+    for (const auto& runtime : image.runtimes()) {
+      kept |= runtime->kept_by_call(image.symbols().locate(target).symbol_linkage);
+    }
+    return kept;
+  };
   ValueQuestion asked = question;
   ValueSource source;
   bool partial = false;
@@ -173,6 +179,7 @@ ValueSource find_source(const ProcessImage& image, const Moment& moment,
     query.after = asked.after;
     query.asked = asked.asked;
     query.convention = convention_of(frame.code);
+    query.kept_by = kept_by;
     if (asked.frame == 0 && depth == 0) {
       query.registers = moment.registers;
     } else {

@@ -24,6 +24,8 @@ struct ValueQuestion {
   Address pc;
   bool after = false;
   std::variant<x86::RegisterBytes, ByteRange, StoredBytes> asked;
+  /// It is an index or a size: the number that it is a multiple of is followed.
+  bool number = false;
 };
 
 /// The answer. `kind` says which of the other members mean something.

@@ -14,9 +14,7 @@ class VisitObserver : public replay::PassObserver {
   void on_end(const replay::Position& at, const Registers& registers,
               const replay::LiveState& live) override {
     const CachedMemory memory(live);
-    moment_.position = at;
-    moment_.registers = registers;
-    moment_.frames = walk(image_, at.thread, registers, memory);
+    stand_at(image_, at, registers, memory, moment_);
   }
 
  private:

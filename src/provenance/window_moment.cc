@@ -24,6 +24,27 @@ WalkFrame frame_at(const ProcessImage& image, const Registers& registers) {
   return out;
 }
 
+/// A part that the compiler split off may have no name of its own in a stripped module: it is called what the
+/// function is called that was entered. `call`: the step of the call, `step`: the moment's.
+void name_by_entry(const ProcessImage& image, const replay::StepWindow& window, std::size_t call,
+                   std::size_t step, binary::CodeLocation& code) {
+  constexpr std::size_t kMostLooks = 64;  // stubs and the dynamic linker come first
+  const std::size_t end = std::min(step + 1, window.steps.size());
+  if (call + 1 >= end) return;
+  const Address sp = window.steps[call + 1].sp();
+  std::size_t looks = 0;
+  for (std::size_t i = call + 1; i < end && looks < kMostLooks; ++i) {
+    if (window.steps[i].sp() != sp) continue;
+    ++looks;
+    const binary::CodeLocation entered = image.symbols().locate(window.steps[i].pc());
+    if (entered.symbol.empty() || entered.symbol_offset != 0 || entered.module != code.module) continue;
+    code.symbol = entered.symbol;
+    code.symbol_linkage = entered.symbol_linkage;
+    code.entry = entered.entry;
+    return;
+  }
+}
+
 }  // namespace
 
 std::optional<Address> cfa_at(const ProcessImage& image, const Registers& registers) {
@@ -46,6 +67,8 @@ Moment moment_at_step(const ProcessImage& image, const Moment& end, const replay
     if (out.frames.size() >= kMaxFrames) return out;
     const std::uint64_t sp = before.sp().value;
     if (then.sp().value + 8 == sp && then.sp().value >= highest && is_call(code, before.pc())) {
+      binary::CodeLocation& callee = out.frames.back().code;
+      if (callee.best_name().empty()) name_by_entry(image, window, i, step, callee);
       out.frames.push_back(frame_at(image, before));
       out.frames.back().frame.pc_kind = binary::PcKind::exact;
     }

@@ -115,7 +115,7 @@ void stop_program(Process& rr, int first_signal) {
 
 Result<Attempt> run_attempt(const RecordOptions& options, const RrProgram& rr, Engine engine,
                             const fs::path& trace, int stdin_fd, const TicksSettings& ticks,
-                            Progress& progress) {
+                            const ProcessorClaim* processor, Progress& progress) {
   ProcessOptions child;
   child.argv = {rr.path};
   child.argv.insert(child.argv.end(), options.rr_options.begin(), options.rr_options.end());
@@ -125,6 +125,9 @@ Result<Attempt> run_attempt(const RecordOptions& options, const RrProgram& rr, E
   child.argv.emplace_back("-n");
   // A chance to switch threads at each event, since there are no others.
   if (engine == Engine::software) child.argv.insert(child.argv.end(), {"-c", "1"});
+  if (processor != nullptr) {
+    child.argv.push_back("--bind-to-cpu=" + std::to_string(processor->processor()));
+  }
   child.argv.insert(child.argv.end(), {"-o", trace.string(), "--"});
   child.argv.insert(child.argv.end(), options.command.begin(), options.command.end());
   child.stdin_fd = stdin_fd;
@@ -146,11 +149,15 @@ Result<Attempt> run_attempt(const RecordOptions& options, const RrProgram& rr, E
   }
   ReportReader report{FileDescriptor(fds[0])};
   FileDescriptor report_write(fds[1]);
-  if (engine == Engine::software || needs_maps_merged(rr, has_split_vvar())) {
+  if (engine != Engine::hardware || needs_maps_merged(rr, has_split_vvar())) {
     CULPRIT_ASSIGN(const fs::path agent, agent::find_agent());
     agent::AgentConfig config;
     config.mode = agent::AgentConfig::Mode::record;
     if (engine == Engine::hardware) config.ticks = agent::AgentConfig::Ticks::hardware;
+    if (engine == Engine::exact) {
+      config.ticks = agent::AgentConfig::Ticks::exact;
+      config.most_steps = options.most_steps;
+    }
     config.report_fd = report_write.get();
     config.hold_ms = static_cast<std::uint32_t>(ticks.hold_limit.count());
     config.starve_ms = static_cast<std::uint32_t>(ticks.starve_limit.count());
@@ -197,7 +204,7 @@ Result<Attempt> run_attempt(const RecordOptions& options, const RrProgram& rr, E
   // rr renames "incomplete" to "version" when all is written (TraceWriter::close).
   attempt.complete =
       fs::exists(trace / "version", code) && !fs::exists(trace / "incomplete", code);
-  if (engine == Engine::software && !report.ready() && !attempt.complete && !attempt.refused) {
+  if (engine != Engine::hardware && !report.ready() && !attempt.complete && !attempt.refused) {
     attempt.refused.emplace().why =
         "the software ticks library was not loaded into rr (is rr set-uid, or static?)";
   }

@@ -26,10 +26,10 @@ struct Attempt {
 };
 
 /// Runs it. `trace` must not exist; rr creates it. `stdin_fd` is the program's stdin; `ticks` is for
-/// the software engine. Errors: io, not_found (the agent).
+/// the software engine; it runs on `processor`, if that is not null. Errors: io, not_found (the agent).
 [[nodiscard]] Result<Attempt> run_attempt(const RecordOptions& options, const RrProgram& rr,
                                           Engine engine, const std::filesystem::path& trace,
                                           int stdin_fd, const TicksSettings& ticks,
-                                          Progress& progress);
+                                          const ProcessorClaim* processor, Progress& progress);
 
 }  // namespace culprit::recorder

@@ -114,7 +114,15 @@ Capability probe_cpuid_faulting() {
 }  // namespace
 
 std::string engine_name(Engine engine) {
-  return engine == Engine::hardware ? "hardware-counters" : "software-ticks";
+  switch (engine) {
+    case Engine::hardware:
+      return "hardware-counters";
+    case Engine::exact:
+      return "exact-ticks";
+    case Engine::software:
+      break;
+  }
+  return "software-ticks";
 }
 
 std::optional<Engine> MachineReport::engine() const {

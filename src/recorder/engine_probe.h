@@ -14,8 +14,9 @@ namespace culprit::recorder {
 enum class Engine : std::uint8_t {
   hardware,  ///< rr as it is, on the CPU's branch counter
   software,  ///< rr with the agent's software ticks
+  exact,     ///< rr with ticks that the agent counts by stepping each instruction: tiny programs only
 };
-/// "hardware-counters" or "software-ticks".
+/// "hardware-counters", "software-ticks" or "exact-ticks".
 std::string engine_name(Engine engine);
 
 /// An installed rr.

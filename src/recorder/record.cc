@@ -246,7 +246,7 @@ Result<RecordOutcome> record(const RecordOptions& options, Progress& progress) {
   }
   Engine engine = choose_recording_engine(
       options.engine, options.engine ? Capability{} : probe_hardware_counters());
-  if (engine == Engine::software) {
+  if (engine != Engine::hardware) {
     if (auto agent = agent::find_agent(); !agent.ok()) {
       return Error{ErrorCode::cannot_record, agent.error().message};
     }
@@ -260,6 +260,15 @@ Result<RecordOutcome> record(const RecordOptions& options, Progress& progress) {
                                                " KiB are free on the file system of " +
                                                directory.path().parent_path().string()};
   }
+
+  // Which cores have counters is rr's to know: some processors have cores of two kinds.
+  std::optional<ProcessorClaim> processor;
+  const auto claim = [&] {
+    if (engine != Engine::hardware && !processor) {
+      processor = ProcessorClaim::take(processor_lock_file(), allowed_processors());
+    }
+    return processor ? &*processor : nullptr;
+  };
 
   // A status line and the program's own output do not go together on one terminal.
   const bool quiet = options.out_fd >= 0 || options.err_fd >= 0;
@@ -279,7 +288,7 @@ Result<RecordOutcome> record(const RecordOptions& options, Progress& progress) {
     }
     input.rewind();
     auto run = run_attempt(options, rr, engine, directory.path(), input.fd(),
-                           plan.settings(), progress);
+                           plan.settings(), claim(), progress);
     if (!run.ok()) {
       directory.give_up();
       return run.error();
@@ -334,6 +343,7 @@ Result<RecordOutcome> record(const RecordOptions& options, Progress& progress) {
   outcome.attempts = made;
   outcome.elapsed = attempt.elapsed;
   outcome.ticks = attempt.ticks;
+  outcome.processor = std::move(processor);
   if (engine == Engine::software) outcome.landings = plan.settings().landings;
   if (const Status written = write_record(options, outcome); !written.ok()) {
     return Error{ErrorCode::cannot_record,

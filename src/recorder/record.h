@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "base/subprocess.h"
 #include "recorder/engine_probe.h"
+#include "recorder/processor_claim.h"
 
 namespace culprit::recorder {
 
@@ -68,6 +69,9 @@ struct RecordOptions {
   /// Software ticks: a run that was ended because a thread waits in a loop without system calls is
   /// made again with an instruction of that loop counted (agent/landing_counter.h).
   bool learn_landings = true;
+  /// Exact ticks: a program that executes more instructions is refused. At 15 to 50 µs each this is a
+  /// minute or two, and a replay takes as long.
+  std::uint64_t most_steps = 3'000'000;
   /// Names a place for an error message ("f, f.c:12"); empty where it cannot. May be null.
   std::function<std::string(const CodePlace&)> name_place;
 };
@@ -98,6 +102,8 @@ struct RecordOutcome {
   bool verified = false;
   std::string verification;     ///< one line: what the replay showed
   TicksStatistics ticks;
+  /// Software and exact ticks: where this recording ran and its replays run. Nothing: as rr drew it.
+  std::optional<ProcessorClaim> processor;
   agent::LandingSet landings;   ///< counted in this recording; a replay needs them (they are stored)
 };
 

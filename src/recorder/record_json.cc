@@ -6,6 +6,7 @@
 #include <optional>
 #include <system_error>
 
+#include "agent/exact_ticks_file.h"
 #include "base/file.h"
 
 namespace culprit::recorder {
@@ -99,6 +100,9 @@ Status write_record(const RecordOptions& options, const RecordOutcome& outcome) 
     CULPRIT_TRY(write_file_atomically(outcome.trace / agent::landings_file,
                                       agent::print_landings(outcome.landings)));
   }
+  if (outcome.engine == Engine::exact) {
+    CULPRIT_TRY(write_file_atomically(outcome.trace / agent::exact_ticks_file, "v1\n"));
+  }
   if (const std::optional<std::string> program = find_program(options.command.front())) {
     const fs::path real = fs::canonical(*program, code);
     if (const auto stamp = stamp_of(real); !code && stamp) {
@@ -140,7 +144,7 @@ Status read_record(TraceInfo& info) {
   }
   info.working_directory = member<std::string>(json, "working_directory").value_or("");
   const std::string engine = member<std::string>(json, "engine").value_or("");
-  for (const Engine known : {Engine::hardware, Engine::software}) {
+  for (const Engine known : {Engine::hardware, Engine::software, Engine::exact}) {
     if (engine == engine_name(known)) info.engine = known;
   }
   if (const auto value = member<std::int64_t>(json, "exit_code")) {

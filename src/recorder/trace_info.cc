@@ -3,6 +3,7 @@
 #include <charconv>
 #include <system_error>
 
+#include "agent/exact_ticks_file.h"
 #include "agent/landing_set.h"
 #include "base/file.h"
 #include "recorder/record_json.h"
@@ -61,6 +62,7 @@ Result<TraceInfo> examine_trace(const fs::path& given) {
     }
     info.has_landings = !landings.empty();
   }
+  info.has_exact_ticks = fs::is_regular_file(info.path / agent::exact_ticks_file, code);
   CULPRIT_TRY(read_record(info));
   return info;
 }

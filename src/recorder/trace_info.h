@@ -24,6 +24,8 @@ struct TraceInfo {
   std::optional<std::filesystem::path> err;  ///< culprit-stderr, if it is there
   /// The ticks of the trace are executions of landings (agent/landing_counter.h), not of branches.
   bool has_landings = false;
+  /// The ticks of the trace were counted by stepping (agent/exact_ticks.h), not by a counter.
+  bool has_exact_ticks = false;
   /// Binaries of the recorded program that are not the same any more. Harmless for the replay (rr
   /// keeps copies), but source lines may be off.
   std::vector<std::string> changed_binaries;

@@ -47,7 +47,7 @@ Result<ReplayCheck> verify_trace(const RrProgram& rr, Engine engine,
   options.argv.insert(options.argv.end(), {"replay", "-a", trace.string()});
   options.out.limit = output_limit;
   options.err.limit = output_limit;
-  if (engine == Engine::software || needs_maps_merged(rr, has_split_vvar())) {
+  if (engine != Engine::hardware || needs_maps_merged(rr, has_split_vvar())) {
     CULPRIT_ASSIGN(const std::filesystem::path agent, agent::find_agent());
     agent::AgentConfig config;
     if (engine == Engine::hardware) config.ticks = agent::AgentConfig::Ticks::hardware;

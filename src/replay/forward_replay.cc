@@ -72,6 +72,7 @@ Result<std::unique_ptr<Replay>> ForwardReplay::open(ForwardOptions options) {
 }
 
 std::string ForwardReplay::engine_name() const {
+  if (!options_.ticks.empty()) return options_.ticks + "-ticks/forward";
   return options_.command.software_ticks ? "software-ticks/forward" : "hardware-ticks/forward";
 }
 

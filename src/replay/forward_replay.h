@@ -26,6 +26,7 @@ struct ForwardOptions {
   /// Most hits that one pass keeps or passes on; beyond it the pass fails with bad_input, so that a
   /// hopeless probe (a loop counter) cannot run for hours. 0: no limit.
   std::uint64_t max_hits = 0;
+  std::string ticks;  ///< for engine_name(): "exact"; empty: as `command` says
 };
 
 /// Hit::Kernel::syscall of a change that no system call made: the kernel's frame for a signal

@@ -340,6 +340,24 @@ TEST(ForwardReplayE2e, AStepWindowEndsAtTheHit) {
   EXPECT_EQ(plain.end_registers, notes.end_registers);
 }
 
+TEST(ForwardReplayE2e, AStepWindowHasTheInstructionThatItBeganAtOnceForEachExecution) {
+  Recording* recording = record("stores");
+  ASSERT_NE(recording, nullptr);
+  PassSpec spec;
+  const Probe tick = execute_probe(recording->at("tick"));
+  spec.step.emplace();
+  spec.step->begin = hit_mark(tick, 2);
+  spec.end = hit_mark(write_probe(recording->at("slot")), 17);
+  Notes notes;
+  RUN_PASS(result, recording, spec, notes);
+  ASSERT_TRUE(result->window);
+  std::size_t executions = 0;
+  for (const Registers& step : result->window->steps) {
+    if (step.pc() == recording->at("tick")) ++executions;
+  }
+  EXPECT_EQ(executions, 2U) << "hits 2 and 3";
+}
+
 TEST(ForwardReplayE2e, AStepWindowGoesThroughSystemCallsAndStringInstructions) {
   Recording* recording = record("stores");
   ASSERT_NE(recording, nullptr);

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/exact_ticks_file.h"
 #include "agent/launch.h"
 #include "base/file.h"
 #include "base/subprocess.h"
@@ -48,8 +49,8 @@ struct Notes : PassObserver {
 
 /// Records `program` (a target of this folder's CMakeLists.txt) with arguments; nullptr with a test
 /// failure if that cannot be done.
-inline Recording* record(const std::string& program,
-                         const std::vector<std::string>& arguments = {}) {
+inline Recording* record(const std::string& program, const std::vector<std::string>& arguments = {},
+                         bool exact_ticks = false) {
   static auto* directory = [] {
     auto made = TemporaryDirectory::create("culprit-replay-test");
     // Removed at exit: a static's destructor runs after the last test.
@@ -59,6 +60,7 @@ inline Recording* record(const std::string& program,
   static std::map<std::string, std::unique_ptr<Recording>> recordings;
   std::string key = program;
   for (const auto& argument : arguments) key += "-" + argument;
+  if (exact_ticks) key += "-exact";
   if (const auto known = recordings.find(key); known != recordings.end()) {
     return known->second.get();
   }
@@ -81,11 +83,19 @@ inline Recording* record(const std::string& program,
   options.argv.insert(options.argv.end(), arguments.begin(), arguments.end());
   agent::AgentConfig config;
   config.mode = agent::AgentConfig::Mode::record;
+  if (exact_ticks) config.ticks = agent::AgentConfig::Ticks::exact;
   agent::preload_agent(options, CULPRIT_TEST_AGENT, config);
   const auto result = run_process(options, std::chrono::seconds(60));
   if (!result.ok()) {
     ADD_FAILURE() << result.error().message;
     return nullptr;
+  }
+  if (exact_ticks) {
+    const Status marked = write_file_atomically(recording->trace / agent::exact_ticks_file, "v1\n");
+    if (!marked.ok()) {
+      ADD_FAILURE() << marked.error().message << "\n" << result->err.text;
+      return nullptr;
+    }
   }
   const std::string& text = result->out.text;
   for (std::size_t at = 0; at < text.find('\n');) {
@@ -106,6 +116,11 @@ inline Recording* record(const std::string& program,
   }
   recording->replay = std::move(*replay);
   return (recordings[key] = std::move(recording)).get();
+}
+
+/// The same with exact ticks.
+inline Recording* record_exactly(const std::string& program) {
+  return record(program, {}, /*exact_ticks=*/true);
 }
 
 /// Pids of processes that run one of the test programs or replay the trace.

@@ -305,6 +305,7 @@ struct Fields<Engine> {
   static void visit(auto& v, auto& x) {
     v.name("name", x.name);
     v.name("ticks", x.ticks);
+    v.name("choice", x.choice);
     v.names("limitations", x.limitations, kMaxItems);
   }
 };

@@ -31,7 +31,7 @@ namespace culprit::report {
 /// The version of the JSON form. The second number grows when members are added, the first when
 /// readers of older reports would misunderstand. One report of each version that was ever written is
 /// kept in testdata/versions.
-///  1.1: crash.hint; more names of bug classes.
+///  1.1: crash.hint, engine.choice; more names of bug classes.
 inline constexpr std::string_view kSchemaVersion = "1.1";
 
 /// How sure a statement is.
@@ -378,8 +378,9 @@ struct Trace {
 
 /// How it was replayed.
 struct Engine {
-  std::string name;                      ///< "software-ticks/forward"
+  std::string name;                      ///< "software-ticks/forward", "exact-ticks/reverse", ...
   std::string ticks;                     ///< "hardware", "software", "exact"
+  std::string choice;                    ///< why this one: "asked for", "the trace is short", ...
   std::vector<std::string> limitations;  ///< what this engine cannot know
   bool operator==(const Engine&) const = default;
 };

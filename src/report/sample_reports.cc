@@ -265,7 +265,7 @@ Report full_report() {
   r.tool.version = "0.1.0";
   r.program = {{"./server", "--fast"}, "/home/dev", "/home/dev/build/server", "deadbeef", {4710}};
   r.trace = {"/home/dev/trace", "5.6.0", 1234, {134, 6, "SIGABRT", 2}};
-  r.engine = {"software-ticks/forward", "software", {"ticks are not known"}};
+  r.engine = {"software-ticks/forward", "software", "software ticks", {"ticks are not known"}};
   r.crash.kind = "go_bad_pointer";
   r.crash.hint = "gc_bad_pointer";
   r.crash.runtime = "go";

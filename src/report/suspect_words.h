@@ -1,5 +1,5 @@
-// What a suspect is, where rules have to know: the values of Suspect::description that the engine writes and
-// the verdict reads.
+// What rules have to know by name: values of Suspect::description and Owner::allocator that the
+// engine writes and the verdict reads.
 #pragma once
 
 #include <string_view>
@@ -12,6 +12,19 @@ inline constexpr std::string_view kReturnTarget = "the address that was returned
 inline constexpr std::string_view kStackPointer = "the stack pointer";
 /// Of Source::description: the size that an allocator was asked for.
 inline constexpr std::string_view kAskedSize = "the size that was asked for";
+inline constexpr std::string_view kCheckedPointer = "the pointer that was checked";
 inline constexpr std::string_view kIndex = "the index of the address";
+
+inline constexpr std::string_view kCheckedSize = "the size that a check refused";
+inline constexpr std::string_view kCheckedIndex = "the index that a check refused";
+inline constexpr std::string_view kCheckedValue = "the value that a check refused";
+
+inline constexpr std::string_view kVirtualTable = "the object's virtual table";
+
+/// Of a Source: the null that ends the list of environment variables. Who looks for one that is not set ends
+/// there.
+inline constexpr std::string_view kEndOfEnvironment = "the end of the environment";
+/// Owner::allocator of a block that a collector gave up.
+inline constexpr std::string_view kGarbageCollector = "garbage collector";
 
 }  // namespace culprit::report

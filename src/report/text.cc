@@ -255,6 +255,7 @@ class TextWriter {
     }
     std::string line;
     if (!report_.engine.name.empty()) line = "Engine " + shown(report_.engine.name);
+    if (!report_.engine.choice.empty()) line += " (" + shown(report_.engine.choice) + ")";
     const Stats& s = report_.stats;
     if (s.passes > 0) {
       const double total = total_ms(s);

@@ -15,6 +15,7 @@
 #include "base/types.h"
 #include "binary/module_map.h"
 #include "binary/unwinder.h"
+#include "runtimes/collector.h"
 
 namespace culprit::runtimes {
 
@@ -48,7 +49,7 @@ struct RuntimePlace {
   enum class Role : std::uint8_t {
     other,
     write_barrier_buffer,  ///< holds values recorded for the garbage collector
-    goroutine_stack,
+    goroutine_stack,       ///< a stack that the runtime manages: OCaml's bytecode stacks too
     runtime_struct,
   };
   Role role = Role::other;
@@ -74,6 +75,14 @@ class Runtime {
   /// empty if nothing.
   [[nodiscard]] virtual std::string describe_value(std::uint64_t value,
                                                    const MemoryReader& memory) const = 0;
+  /// General-purpose registers (bit r, by Gpr) that this function of the runtime, as its symbol is
+  /// linked, keeps although the calling convention does not ask for it. 0: none.
+  [[nodiscard]] virtual std::uint16_t kept_by_call(std::string_view function) const {
+    (void)function;
+    return 0;
+  }
+  /// Its garbage collector, as far as the engine knows one; it lives as long as the runtime.
+  [[nodiscard]] virtual const Collector* collector() const { return nullptr; }
   /// Things that the report should say cannot be known (missing debug information), one line each.
   [[nodiscard]] virtual std::vector<std::string> limits() const = 0;
 };

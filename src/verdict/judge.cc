@@ -12,7 +12,8 @@ namespace culprit::verdict {
 
 void judge(report::Report& report) {
   // The first that applies: whose memory it was says more than what the value is.
-  constexpr std::array kRules = {uninitialised_stack,
+  constexpr std::array kRules = {collected_in_use,
+                                 uninitialised_stack,
                                  uninitialised_heap,
                                  dangling_stack_pointer,
                                  outlived_scope,
@@ -27,11 +28,14 @@ void judge(report::Report& report) {
                                  stale_page,
                                  unexplained,
                                  from_kernel,
+                                 from_other_process,
                                  from_command_line,
                                  replaced,
+                                 refused_by_check,
                                  bad_index,
                                  raced,
                                  null_dereference,
+                                 unsafe_pointer_in_go,
                                  confused_pointer,
                                  confused_types,
                                  constant,

@@ -117,7 +117,9 @@ bool uninitialised_stack(Report& report) {
   }
   v.cause = report::CauseSite{owner.function, owner.declared_file, owner.declared_line,
                               owner.variable, owner.member,        owner.module};
-  if (structure && !owner.member.starts_with("[")) say_partly(report, *stale);
+  // A write barrier reads what it is about to overwrite: the object was being filled in just then.
+  const bool filling = reader != nullptr && reader->kind == HopKind::runtime_store;
+  if (structure && !filling && !owner.member.starts_with("[")) say_partly(report, *stale);
   return true;
 }
 
@@ -267,8 +269,10 @@ bool inside_container(const std::vector<report::Frame>& frames) {
         name.find("_Sp_counted") != std::string::npos || name.find('~') != std::string::npos) {
       return false;
     }
-    if (f.file.empty() || f.file.starts_with("./")) continue;
-    if (f.file.starts_with("/usr/")) {
+    const bool in_library =
+        f.file.starts_with("/usr/") || (f.file.empty() && name.find("std::") != std::string::npos);
+    if (!in_library && (f.file.empty() || f.file.starts_with("./"))) continue;
+    if (in_library) {
       if (names_one(name, kMovers)) return true;
       continue;
     }
@@ -470,8 +474,7 @@ bool vtable_overwritten(Report& report) {
   v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
   const report::Frame* program = program_frame(store->backtrace);
   v.cause = program != nullptr
-                ? report::CauseSite{program->function, program->file, program->line, {}, {},
-                                    program->module}
+                ? site_of_frame(*program)
                 : site_of_writer(store->writer);
   return true;
 }
@@ -535,8 +538,7 @@ bool stack_exhausted(Report& report) {
   v.evidence = {0};
   v.confidence = Confidence::proved;
   if (recursive != nullptr) {
-    v.cause = report::CauseSite{recursive->function, recursive->file, recursive->line, {}, {},
-                                recursive->module};
+    v.cause = site_of_frame(*recursive);
   }
   return true;
 }

@@ -212,7 +212,19 @@ TEST(ObjectRules, TheKindOfReleaseTellsTheClass) {
   r = chain({grown});
   ASSERT_TRUE(released_before(r));
   EXPECT_EQ(r.verdict.bug_class, BugClass::iterator_invalidated);
-  // The program's own function of that name is no container's.
+  // An element that its owner deletes is not the container's storage.
+  grown.backtrace = {frame("free"), frame("d", "std::default_delete<int>::operator()(int*) const"),
+                     frame("x", "void std::vector<int>::_M_erase(int*)")};
+  r = chain({grown});
+  ASSERT_TRUE(released_before(r));
+  EXPECT_EQ(r.verdict.bug_class, BugClass::use_after_free);
+  // A container of the program's own, by its name; not where the file is unknown.
+  report::Frame own = frame("y", "Table::grow(int)");
+  own.file = "/home/user/table.cc";
+  grown.backtrace = {frame("free"), own};
+  r = chain({grown});
+  ASSERT_TRUE(released_before(r));
+  EXPECT_EQ(r.verdict.bug_class, BugClass::iterator_invalidated);
   grown.backtrace = {frame("free"), frame("y", "Pool::reserve(int)")};
   r = chain({grown});
   ASSERT_TRUE(released_before(r));

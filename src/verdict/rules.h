@@ -15,6 +15,8 @@ bool uninitialised_heap(report::Report& report);
 bool dangling_stack_pointer(report::Report& report);
 /// A pointer to a local whose scope had ended, into a frame that lives on.
 bool outlived_scope(report::Report& report);
+/// A block that a garbage collector gave up while it was in use.
+bool collected_in_use(report::Report& report);
 /// A block that was freed before it was freed, read or written.
 bool released_before(report::Report& report);
 /// A store that was meant for another object.
@@ -41,16 +43,22 @@ bool stale_page(report::Report& report);
 bool unexplained(report::Report& report);
 /// The chain ends outside the program: a system call's input.
 bool from_kernel(report::Report& report);
+/// The value came through a pipe or a socket from another recorded process.
+bool from_other_process(report::Report& report);
 /// The chain ends in the arguments or the environment.
 bool from_command_line(report::Report& report);
 /// No store made the value: its page was replaced.
 bool replaced(report::Report& report);
+/// A value that a check of the program's own refused (check_rules.cc).
+bool refused_by_check(report::Report& report);
 /// An index that leads out of its array.
 bool bad_index(report::Report& report);
 /// A null that another thread stored where this one read.
 bool raced(report::Report& report);
 /// A null pointer that some code stored, returned or passed.
 bool null_dereference(report::Report& report);
+/// A pointer that Go's rules for unsafe.Pointer do not allow, or a number used as one (go_rules.cc).
+bool unsafe_pointer_in_go(report::Report& report);
 /// A pointer that was stored as a number of another type.
 bool confused_types(report::Report& report);
 /// A pointer that was made for an object of another class.

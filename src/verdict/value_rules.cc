@@ -80,6 +80,91 @@ bool returned_to(const Hop& hop, const Hop& user) {
   return false;
 }
 
+/// A null, or the address of a member of what a null points to.
+bool is_null(const Report& report) {
+  constexpr std::uint64_t kFirstPage = 4096;
+  if (report.suspect->value == 0) return true;
+  if (report.suspect->value >= kFirstPage || report.crash.fault_address->value >= 2 * kFirstPage)
+    return false;
+  return std::any_of(report.hops.begin(), report.hops.end(), [](const Hop& hop) {
+    if (!hop.main_line || hop.bytes) return false;
+    const bool source = hop.source && (hop.source->kind == report::SourceKind::zero ||
+                                       (hop.source->kind == report::SourceKind::arithmetic &&
+                                        hop.source->value == std::uint64_t{0}));
+    return source || (hop.kind != HopKind::crash_report && hop.value_after == std::uint64_t{0});
+  });
+}
+
+/// The code of a static object's initialisation that the crash came in: the outermost frame of the
+/// program's own. Null if the crash came after that.
+const report::Frame* static_initialiser(const Report& report) {
+  const report::Frame* own = nullptr;
+  bool before_main = false;
+  for (const report::Frame& f : report.crash.frames) {
+    const std::string_view name = f.function;
+    const bool starts = name == "call_init" || name == "_dl_init" || name == "__libc_csu_init" ||
+                        name.starts_with("_GLOBAL__sub_I");
+    before_main |= starts || name.starts_with("__static_initialization_and_destruction") ||
+                   name.starts_with("__cxx_global_var_init");
+    if (starts) break;
+    if (name == "main") return nullptr;
+    if (f.line != 0) own = &f;
+  }
+  return before_main ? own : nullptr;
+}
+
+/// "find" of "std::map<int, T>::find(int const&)": what the function is for, by the first word of
+/// its name.
+bool looks_something_up(std::string_view name) {
+  std::size_t end = 0;
+  for (int depth = 0; end < name.size(); ++end) {  // up to the parameters
+    if (name[end] == '<') ++depth;
+    if (name[end] == '>') --depth;
+    if (name[end] == '(' && depth <= 0) break;
+  }
+  name = name.substr(0, end);
+  std::size_t begin = name.size();
+  for (int depth = 0; begin > 0; --begin) {
+    const char c = name[begin - 1];
+    if (c == '>') ++depth;
+    if (c == '<') --depth;
+    if (depth == 0 && (c == ':' || c == ' ')) break;
+  }
+  name = name.substr(begin);
+  while (name.starts_with("_")) name.remove_prefix(1);
+  constexpr std::array<std::string_view, 7> kWords = {"find",   "lookup", "look_up", "search",
+                                                      "locate", "getenv", "M_find"};
+  return std::any_of(kWords.begin(), kWords.end(), [&](std::string_view word) {
+    return name.starts_with(word) &&
+           (name.size() == word.size() || name[word.size()] < 'a' || name[word.size()] > 'z');
+  });
+}
+
+/// Where a lookup read or made the value, which then returned it to the code of a hop that is
+/// nearer to the crash; null if there is none.
+const Hop* failed_lookup(const Report& report) {
+  constexpr std::size_t kNear = 6;
+  for (const Hop& hop : report.hops) {
+    if (!hop.main_line || (hop.kind != HopKind::load && hop.kind != HopKind::origin)) continue;
+    const auto uses = [&](const report::Frame& f) {
+      return std::any_of(report.hops.begin(), report.hops.end(), [&](const Hop& user) {
+        return user.main_line && user.index < hop.index && user.kind != HopKind::crash_report &&
+               user.writer.function == f.function;
+      });
+    };
+    const auto& frames = hop.backtrace;
+    for (std::size_t i = 0; i < frames.size() && i < kNear && !uses(frames[i]); ++i) {
+      const std::string& name =
+          frames[i].demangled.empty() ? frames[i].function : frames[i].demangled;
+      if (looks_something_up(name) &&
+          std::any_of(frames.begin() + static_cast<std::ptrdiff_t>(i) + 1, frames.end(), uses)) {
+        return &hop;
+      }
+    }
+  }
+  return nullptr;
+}
+
 /// "int", "double": a number that no pointer is kept in. Integers that are made to hold pointers
 /// are not among them.
 bool is_plain_number(std::string_view type) {
@@ -96,7 +181,7 @@ bool is_plain_number(std::string_view type) {
 }  // namespace
 
 bool null_dereference(Report& report) {
-  if (!report.suspect || report.suspect->value != 0 || !report.crash.fault_address) return false;
+  if (!report.suspect || !report.crash.fault_address || !is_null(report)) return false;
   Verdict& v = report.verdict;
   const Hop* origin = last_writer(report);
   v.bug_class = BugClass::null_dereference;
@@ -112,13 +197,10 @@ bool null_dereference(Report& report) {
     // That it is null is sure; that it should not be is the program's own affair.
     v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
     const Hop* user = before(report, *origin);
-    const bool before_main = std::any_of(
-        report.crash.frames.begin(), report.crash.frames.end(), [](const report::Frame& f) {
-          return f.function.starts_with("_GLOBAL__sub_I") ||
-                 f.function.starts_with("__static_initialization_and_destruction") ||
-                 f.function.starts_with("__cxx_global_var_init");
-        });
-    if (before_main && (origin->kind == HopKind::initial_image || origin->kind == HopKind::remap)) {
+    const report::Frame* initialiser = static_initialiser(report);
+    if (initialiser != nullptr &&
+        (origin->kind == HopKind::initial_image || origin->kind == HopKind::remap)) {
+      v.cause = site_of_frame(*initialiser);
       v.bug_class = BugClass::static_initialisation_order;
       v.explanation += " The crash came while static objects were made, before that one was.";
     } else if (from_allocator(*origin)) {
@@ -138,6 +220,14 @@ bool null_dereference(Report& report) {
       v.explanation += fmt::format(" {} returned it, and the result was used unchecked.",
                                    writer_name(origin->writer));
       v.confidence = std::max(v.confidence, Confidence::likely);
+    } else if (const Hop* lookup = failed_lookup(report)) {
+      v.bug_class = BugClass::null_from_failed_lookup;
+      v.explanation +=
+          fmt::format(" {} had not found what it looked for, and its result was used unchecked.",
+                      writer_name(lookup->writer));
+      v.evidence = {0, lookup->index};
+      if (lookup->index != origin->index) v.evidence.push_back(origin->index);
+      v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
     }
   } else if (!report.hops.empty()) {
     v.evidence = {0};
@@ -192,6 +282,17 @@ bool from_command_line(Report& report) {
   }
   Verdict& v = report.verdict;
   const Hop* user = before(report, *origin);
+  if (origin->source->description == report::kEndOfEnvironment) {
+    // Only who looks through the whole list for a variable comes there.
+    v.bug_class = BugClass::null_from_failed_lookup;
+    v.explanation =
+        "The null is the end of the list of environment variables: the one that was looked for is "
+        "not set.";
+    v.evidence = {origin->index};
+    v.confidence = std::max(origin->confidence, Confidence::likely);
+    if (user != nullptr) v.cause = site_of_writer(user->writer);
+    return true;
+  }
   v.bug_class = BugClass::bad_argument;
   v.explanation = fmt::format("The value came from the program's arguments or environment: {}.",
                               origin->summary);
@@ -280,6 +381,10 @@ bool confused_types(Report& report) {
     if (!hop.main_line || hop.kind != HopKind::store || !hop.location || !hop.location->owner)
       continue;
     if (hop.location->region == report::RegionKind::stack) continue;
+    // A part counts as the number if the rest of the value is zero.
+    const bool whole =
+        !hop.bytes || (hop.bytes->first == 0 && hop.value_after == report.suspect->value);
+    if (!whole) continue;
     const report::Owner& owner = *hop.location->owner;
     // What a library's own parameter is called says nothing of the program's types.
     if (owner.variable.starts_with("*__")) continue;
@@ -365,8 +470,7 @@ bool confused_pointer(Report& report) {
   v.evidence = {0, made->index};
   const report::Frame* program = program_frame(made->backtrace);
   v.cause = program != nullptr
-                ? report::CauseSite{program->function, program->file, program->line, {}, {},
-                                    program->module}
+                ? site_of_frame(*program)
                 : site_of_writer(made->writer);
   v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
   return true;
@@ -446,7 +550,28 @@ bool from_kernel(Report& report) {
   v.confidence = std::max(origin->confidence, Confidence::likely);
   if (!origin->backtrace.empty()) {
     const report::Frame& f = origin->backtrace.front();
-    v.cause = report::CauseSite{f.function, f.file, f.line, {}, {}, f.module};
+    v.cause = site_of_frame(f);
+  }
+  return true;
+}
+
+bool from_other_process(Report& report) {
+  const Hop* sent = first_of(report, HopKind::channel);
+  const Hop* received = sent != nullptr ? before(report, *sent) : nullptr;
+  if (received == nullptr || !received->syscall) return false;
+  Verdict& v = report.verdict;
+  const Hop* origin = last_writer(report);
+  v.bug_class = BugClass::bad_input;
+  v.explanation =
+      fmt::format("The value came from another process: {}; there, {}. It was made by {}.",
+                  received->summary, sent->summary, writer_name(origin->writer));
+  v.evidence = {received->index, sent->index};
+  if (origin != sent) v.evidence.push_back(origin->index);
+  // That a process should not believe what another one sends is a judgement.
+  v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
+  if (!received->backtrace.empty()) {
+    const report::Frame& f = received->backtrace.front();
+    v.cause = site_of_frame(f);
   }
   return true;
 }
@@ -507,8 +632,7 @@ bool ran_out_of_sort(Report& report) {
   v.evidence = {0};
   v.confidence = Confidence::likely;
   if (comparator != nullptr) {
-    v.cause = report::CauseSite{comparator->function, comparator->file, comparator->line, {}, {},
-                                comparator->module};
+    v.cause = site_of_frame(*comparator);
   }
   return true;
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "report/suspect_words.h"
 #include "verdict/judge.h"
 #include "verdict/rules.h"
 #include "verdict/test_chains.h"
@@ -254,6 +255,74 @@ TEST(ValueRules, AChangeThatNothingMade) {
   EXPECT_NE(r.verdict.explanation.find("last store there, of 0x2"), std::string::npos);
 }
 
+TEST(ValueRules, AnotherProcess) {
+  report::Hop input = hop(HopKind::kernel_write, "__read");
+  input.summary = "the kernel wrote it";
+  input.syscall = report::Syscall{};
+  input.backtrace = {frame("collect")};
+  report::Hop sent = hop(HopKind::channel, "__write");
+  sent.summary = "process 7 wrote it into a pipe";
+  Report r = chain({input, sent, hop(HopKind::origin, "work")});
+  ASSERT_TRUE(from_other_process(r));
+  EXPECT_EQ(r.verdict.bug_class, BugClass::bad_input);
+  EXPECT_EQ(r.verdict.evidence, (Evidence{1, 2, 3}));
+  EXPECT_EQ(r.verdict.confidence, Confidence::likely);
+  EXPECT_TRUE(says(r, "process 7 wrote it into a pipe"));
+  ASSERT_TRUE(r.verdict.cause);
+  EXPECT_EQ(r.verdict.cause->function, "collect");
+  EXPECT_EQ(judged(chain({input, sent})), BugClass::bad_input);
+  r = chain({sent});
+  EXPECT_FALSE(from_other_process(r)) << "nobody received it";
+  r = chain({input});
+  EXPECT_FALSE(from_other_process(r));
+}
+
+TEST(ValueRules, ALookupThatFoundNothing) {
+  report::Hop read = hop(HopKind::load, "f");
+  read.backtrace = {
+      frame("_ZNK1M4findEi", "std::_Tree<int, std::pair<int const, T> >::_M_find(int const&)"),
+      frame("user"), frame("main")};
+  const Report r = null_chain({hop(HopKind::store, "user"), read, hop(HopKind::store, "make")});
+  EXPECT_EQ(judged(r), BugClass::null_from_failed_lookup);
+  report::Hop other = read;
+  const auto with = [&](std::vector<report::Frame> frames) {
+    other.backtrace = std::move(frames);
+    return judged(null_chain({hop(HopKind::store, "user"), other, hop(HopKind::store, "make")}));
+  };
+  EXPECT_EQ(with({frame("helper"), frame("user"), frame("find")}), BugClass::null_dereference)
+      << "the user was called by a lookup";
+  EXPECT_EQ(with({frame("_Zx", "find_all<int>(int)"), frame("user")}),
+            BugClass::null_from_failed_lookup);
+  EXPECT_EQ(with({frame("refined"), frame("finder"), frame("user")}), BugClass::null_dereference);
+  EXPECT_EQ(with({frame("find"), frame("main")}), BugClass::null_dereference) << "not for the user";
+  other.kind = HopKind::store;
+  EXPECT_EQ(with({frame("find"), frame("user")}), BugClass::null_dereference)
+      << "kept, not returned";
+}
+
+TEST(ValueRules, AMemberOfANullIsANull) {
+  report::Hop null = hop(HopKind::store, "f");
+  null.value_after = 0;
+  Report r = null_chain({hop(HopKind::store, "g"), null});
+  r.suspect->value = 0x28;
+  r.crash.fault_address = Address{0x30};
+  EXPECT_TRUE(null_dereference(r));
+  r.hops[2].value_after = 0x28;
+  EXPECT_FALSE(null_dereference(r)) << "nothing on the way was null";
+  r.hops[2].value_after = 0;
+  r.suspect->value = 0x2800;
+  EXPECT_FALSE(null_dereference(r));
+}
+
+TEST(ValueRules, TheEndOfTheEnvironmentIsAVariableThatIsNotSet) {
+  report::Hop image = hop(HopKind::initial_image, "");
+  image.source = report::Source{};
+  image.source->kind = SourceKind::argument;
+  image.source->description = report::kEndOfEnvironment;
+  const Report r = null_chain({hop(HopKind::store, "load"), image});
+  EXPECT_EQ(judged(r), BugClass::null_from_failed_lookup);
+}
+
 TEST(ValueRules, ArgumentsAndTheEnvironment) {
   report::Hop image = hop(HopKind::initial_image, "");
   image.summary = "argv[2]";
@@ -302,7 +371,13 @@ TEST(ValueRules, AnIndexThatLeadsAstray) {
 
   r = index_chain(5'000'000, StopReason::arithmetic);
   ASSERT_TRUE(bad_index(r));
-  EXPECT_EQ(r.verdict.bug_class, BugClass::integer_overflow);
+  EXPECT_EQ(r.verdict.bug_class, BugClass::index_out_of_range) << "64 bits seldom wrap";
+  r = index_chain(5'000'000, StopReason::arithmetic);
+  r.hops.back().source.emplace();
+  r.hops.back().location.emplace();
+  r.hops.back().location->size = 4;
+  ASSERT_TRUE(bad_index(r));
+  EXPECT_EQ(r.verdict.bug_class, BugClass::integer_overflow) << "computed as an int";
 
   r = index_chain(~0ULL - 2, StopReason::arithmetic);
   ASSERT_TRUE(bad_index(r));
@@ -415,8 +490,9 @@ TEST(ValueRules, AnOpenEndSaysWhereAndWhy) {
 // ------------------------------------------------------------------------------ all of them
 
 TEST(ValueRules, NoneButTheLastSpeaksOfAnEmptyReport) {
-  for (const auto rule : {from_signal_handler, from_kernel, from_command_line, replaced, bad_index,
-                          raced, null_dereference, confused_types, constant}) {
+  for (const auto rule :
+       {from_signal_handler, from_kernel, from_other_process, refused_by_check, from_command_line,
+        replaced, bad_index, raced, null_dereference, confused_types, constant}) {
     Report r;
     EXPECT_FALSE(rule(r));
     EXPECT_EQ(r, Report{}) << "a rule that does not apply leaves no trace";

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "report/program_code.h"
+
 namespace culprit::verdict {
 
 using report::Confidence;
@@ -77,13 +79,14 @@ const Hop* last_writer(const Report& report) {
 }
 
 const report::Frame* program_frame(const std::vector<report::Frame>& frames) {
-  for (const report::Frame& f : frames) {
-    const bool library = f.file.empty() || f.file.starts_with("/usr/include/") ||
-                         f.file.starts_with("/usr/lib/") || f.file.starts_with("./") ||
-                         f.file.starts_with("/rustc/");
-    if (!library) return &f;
-  }
-  return nullptr;
+  const auto found = std::find_if(frames.begin(), frames.end(), [](const report::Frame& f) {
+    return report::is_program_code(f.file);
+  });
+  return found != frames.end() ? &*found : nullptr;
+}
+
+report::CauseSite site_of_frame(const report::Frame& f) {
+  return {f.function, f.file, f.line, {}, {}, f.module};
 }
 
 report::CauseSite site_of_writer(const report::Writer& w) {

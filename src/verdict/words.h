@@ -31,6 +31,7 @@ namespace culprit::verdict {
 void blame_maker(report::Report& report, const report::Hop* maker, std::string_view made);
 /// The innermost frame in a file of the program's own; null if there is none.
 [[nodiscard]] const report::Frame* program_frame(const std::vector<report::Frame>& frames);
+[[nodiscard]] report::CauseSite site_of_frame(const report::Frame& frame);
 [[nodiscard]] report::CauseSite site_of_writer(const report::Writer& w);
 
 }  // namespace culprit::verdict

@@ -66,7 +66,7 @@ class Shell:
     def test_closed_lists(self):
         self.assertEqual(self.offers("culprit run --until "), {"any", "signal", "exit", "text"})
         self.assertEqual(self.offers("culprit run --until s"), {"signal"})
-        self.assertEqual(self.offers("culprit record --engine "), {"auto", "hardware", "software"})
+        self.assertEqual(self.offers("culprit record --engine "), {"auto", "hardware", "software", "exact"})
         self.assertEqual(self.offers("culprit completion "), {"bash", "zsh", "fish"})
         self.assertEqual(self.offers("culprit report -f "), {"all", *FORMATS})
         self.assertEqual(self.offers("culprit report x.json --format git"), {"github", "github-summary", "gitlab"})

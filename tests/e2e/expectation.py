@@ -198,6 +198,17 @@ class Checker:
                          f"{location.get('region', 'missing')}")
         if place.get("address") and not location.get("address"):
             wrong.append("location.address: missing")
+        if "history" in place:
+            told = [event.get("description", "") for period in location.get("history", [])
+                    for event in (period.get("from"), period.get("to")) if event]
+            start = 0
+            for text in place["history"]:
+                found = next((i for i in range(start, len(told)) if text in told[i]), None)
+                if found is None:
+                    wrong.append(f"location.history: expected ...{text}..., has "
+                                 f"{'; '.join(told[start:]) or 'nothing more'}")
+                    break
+                start = found + 1
         if "owner" in place:
             wrong += self.owner_mismatches(place["owner"], location.get("owner", {}))
         if "in" in expected:

@@ -2,6 +2,7 @@
 import ctypes
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -69,7 +70,7 @@ def end_leftovers(grace=3.0):
         left = children_of(os.getpid())
         if not left:
             return []
-        time.sleep(0.05)
+        time.sleep(0.005)
     names = [f"{pid} {command_line(pid)}" for pid in left]
     for _ in range(100):  # the children of the killed ones come here too
         left = children_of(os.getpid())
@@ -85,6 +86,17 @@ def end_leftovers(grace=3.0):
     return names
 
 
+def wait(child, seconds):
+    """As Popen.wait(), which with a limit sleeps for up to 50 ms between two looks."""
+    descriptor = os.pidfd_open(child.pid)
+    try:
+        select.select([descriptor], [], [], seconds)
+    finally:
+        os.close(descriptor)
+    if child.poll() is None:
+        raise subprocess.TimeoutExpired(child.args, seconds)
+
+
 def run(command, environment=None, timeout=60.0, cwd=None, send=None):
     """Runs `command`. `send` is (seconds, signal): what to send to it, and when."""
     become_subreaper()
@@ -96,10 +108,10 @@ def run(command, environment=None, timeout=60.0, cwd=None, send=None):
         try:
             if send:
                 try:
-                    child.wait(send[0])
+                    wait(child, send[0])
                 except subprocess.TimeoutExpired:
                     child.send_signal(send[1])
-            child.wait(max(0.1, timeout - (time.monotonic() - started)))
+            wait(child, max(0.1, timeout - (time.monotonic() - started)))
         except subprocess.TimeoutExpired:
             result.problems.append(f"hangs: still running after {timeout:.0f} s")
             child.kill()
@@ -149,14 +161,14 @@ def ptrace_refused():
     return not (os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0)
 
 
-def schema_problems(report, schema_path):
-    """Validates with jsonschema where it is installed (scripts/test installs it)."""
+def schema_problems(reports, schema_path):
+    """What is wrong with each of `reports` (name, JSON), by jsonschema (scripts/test installs it)."""
     try:
         import jsonschema
     except ImportError:
-        return ["python3-jsonschema is not installed, the report was not validated"]
+        return ["python3-jsonschema is not installed, the reports were not validated"]
     with open(schema_path, encoding="utf-8") as source:
         schema = json.load(source)
     validator = jsonschema.Draft202012Validator(schema)
-    return [f"schema: {'/'.join(map(str, error.absolute_path))}: {error.message[:200]}"
-            for error in list(validator.iter_errors(report))[:10]]
+    return [f"{name}: {'/'.join(map(str, error.absolute_path))}: {error.message[:200]}"
+            for name, report in reports for error in list(validator.iter_errors(report))[:10]]

@@ -24,9 +24,14 @@ def main():
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--timeout", type=float, default=100)
     parser.add_argument("--keep", help="leave traces and reports in this directory")
-    parser.add_argument("--schema", help="JSON Schema to validate the report with")
+    parser.add_argument("--unless", help="a file that says why the fixture could not be built: skip")
+    parser.add_argument("--collect", help="copy the reports into this directory, for validate.py")
     args = parser.parse_args()
 
+    if args.unless and os.path.exists(args.unless):
+        with open(args.unless, encoding="utf-8") as source:
+            print(f"skipped: {source.read().strip()}")
+        return harness.SKIP
     with open(args.expect, encoding="utf-8") as source:
         expected = json.load(source)
     source_directory = expected.get("source_dir") or os.path.dirname(os.path.abspath(args.expect))
@@ -60,8 +65,9 @@ def main():
 def run_once(args, expected, source_directory, command, work):
     report_path = os.path.join(work, "report.json")
     environment = dict(os.environ, **expected.get("env", {}))
-    result = harness.run([args.culprit, "run", "-o", os.path.join(work, "trace"), "--json",
-                          report_path, "--", *command], environment, args.timeout, cwd=work)
+    result = harness.run([args.culprit, "run", "-o", os.path.join(work, "trace"), "--retries",
+                          str(expected.get("retries", 0)), "--json", report_path, "--", *command],
+                         environment, args.timeout, cwd=work)
     problems = list(result.problems)
     if result.code not in expected.get("exit", [0]):
         problems.append(f"exit code: expected {expected.get('exit', [0])}, is {result.code}")
@@ -77,8 +83,10 @@ def run_once(args, expected, source_directory, command, work):
         return problems
     checker = expectation.Checker(expected, source_directory)
     problems += checker.check(report)
-    if args.schema:
-        problems += harness.schema_problems(report, args.schema)
+    if args.collect:
+        os.makedirs(args.collect, exist_ok=True)
+        name = f"{expected['name'].replace('/', '.')}.{os.path.basename(command[0])}.json"
+        shutil.copy(report_path, os.path.join(args.collect, name))
     if problems:
         problems.append("the chain in the report:")
         problems += ["    " + expectation.describe_hop(hop) for hop in report.get("hops", [])]

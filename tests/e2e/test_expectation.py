@@ -35,7 +35,8 @@ EXPECTATION = {
          "location": {"region": ["stack"], "owner": {
              "variable": "c_schema", "member": "format", "function": "cache_schema",
              "type_contains": "ArrowSchema", "declared_file": "a.c",
-             "declared_line": {"marker": "declaration"}}}},
+             "declared_line": {"marker": "declaration"}},
+             "history": ["mmap", "munmap", "mmap"]}},
         {"what": "kept in a register by some", "kind": ["store"], "function": "main.keep",
          "optional": True},
         {"what": "residue", "kind": ["store"], "function": "runtime.copystack", "file": "stack.go",
@@ -67,7 +68,10 @@ REPORT = {
         {"index": 3, "kind": "stale_bytes", "value_after": VALUE,
          "location": {"region": "stack", "address": "0x7ffe0", "owner": {
              "variable": "c_schema", "member": "format", "function": "cache_schema",
-             "type": "struct ArrowSchema", "declared_file": "/src/a.c", "declared_line": 2}}},
+             "type": "struct ArrowSchema", "declared_file": "/src/a.c", "declared_line": 2},
+             "history": [{"from": {"description": "mmap by thread 1"},
+                          "to": {"description": "munmap by thread 2"}},
+                         {"from": {"description": "mmap by thread 1"}}]}},
         {"index": 4, "kind": "store", "value_after": VALUE,
          "writer": {"function": "runtime.copystack", "file": "/go/stack.go", "line": 883},
          "backtrace": [{"function": "runtime.newstack"}]},
@@ -141,6 +145,9 @@ LIES = {
     "wrong function of the frame": put(OWNER + ("function",), "import_schema"),
     "wrong declaration": put(OWNER + ("declared_line",), 3),
     "no owner": put(OWNER, DELETE),
+    "no history": put(("hops", 3, "location", "history"), DELETE),
+    "history too short": put(("hops", 3, "location", "history", 1, "from", "description"), "brk"),
+    "history in another order": put(("hops", 3, "location", "history", 0), {}),
     "wrong region": put(("hops", 3, "location", "region"), "heap"),
     "wrong kind": put(("hops", 3, "kind"), "store"),
     "wrong value": put(("hops", 4, "value_after"), "0xc000100008"),
@@ -274,14 +281,14 @@ class CheckerTest(unittest.TestCase):
 
 
 MEMBERS = {
-    "": {"name", "command", "arguments", "env", "exit", "crash", "suspect", "hops", "also", "origin",
+    "": {"name", "command", "arguments", "env", "retries", "exit", "crash", "suspect", "hops", "also", "origin",
          "verdict", "warning_contains", "links", "flags", "absent", "source_dir"},
     "crash": {"signal_name", "runtime", "kind", "kind_contains", "frame", "stderr"},
     "hop": {"what", "kind", "function", "file", "line", "in", "instruction_contains", "frames",
             "syscall", "location", "value", "bytes", "optional"},
     "code": {"function", "file", "line"},
     "verdict": {"class", "stopped", "cause"},
-    "location": {"region", "address", "owner"},
+    "location": {"region", "address", "owner", "history"},
     "owner": {"variable", "member", "type", "type_contains", "function", "declared_file",
               "declared_line", "frame_offset"},
 }

@@ -141,6 +141,8 @@ def main():
         reports += sorted(options.golden.rglob("*.json"))
         for path in reports:
             report = json.loads(path.read_text(encoding="utf-8"))
+            if not report.get("schema_version", "1.").startswith("1."):
+                continue  # of a later schema: kept to see that it is refused
             for error in strict.iter_errors(report):
                 expect(False, f"{path.name}: {error.json_path}: {error.message[:200]}")
         full = json.loads((pathlib.Path(directory) / "full.json").read_text(encoding="utf-8"))

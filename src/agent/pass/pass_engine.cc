@@ -155,6 +155,14 @@ std::size_t repeat_length(std::span<const std::byte> code) {
   return string ? at + 1 : 0;
 }
 
+/// The kernel sets the resume flag at a stop before an instruction, and no program sees it.
+bool same_but_resume_flag(Registers a, Registers b) {
+  constexpr std::uint64_t kResumeFlag = 1 << 16;
+  a.rflags &= ~kResumeFlag;
+  b.rflags &= ~kResumeFlag;
+  return a == b;
+}
+
 /// While a thread is single-stepped, pushf stores the trap flag that ptrace set: take it out of the
 /// program's sight.
 void hide_trap_flag(pid_t tid, const Registers& before, const Registers& after) {
@@ -323,7 +331,7 @@ bool PassEngine::step(Task& task, const Registers& registers) {
   // once.
   const bool iterates =
       task.step_from.rip == registers.rip && task.step_from[Gpr::rcx] == registers[Gpr::rcx] + 1;
-  if (!(task.step_from == registers) || steps_.total() == 0) steps_.add(registers);
+  if (!same_but_resume_flag(task.step_from, registers) || steps_.total() == 0) steps_.add(registers);
   if (spec_.step_budget != 0 && steps_.total() > spec_.step_budget) {
     fail(wire::Failed::Reason::too_many_hits,
          "more than " + std::to_string(spec_.step_budget) + " instructions in the step window");

@@ -200,6 +200,7 @@ class Tracer {
   bool register_step(Traveller& t, std::size_t k) {
     const RegisterBytes r = std::get<RegisterBytes>(t.place);
     if (goes_past_call(path_, k, query_.after)) {
+      if (kept_by_callee(r, path_.instructions[k], query_)) return false;
       if (survives_call(r, query_.convention)) {
         t.crossed_call = true;
         return false;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -46,6 +47,9 @@ struct StaticQuery {
   Registers registers;           ///< at that moment
   std::uint16_t known = 0xffff;  ///< bit r: registers.gpr[r] holds (unwound frames know few)
   CallConvention convention = CallConvention::system_v;
+  /// Bit r: the function that a direct call leads to keeps register r, whatever the convention
+  /// says. May be empty.
+  std::function<std::uint16_t(Address target)> kept_by;
 };
 
 /// Where a piece of the asked bytes ends.

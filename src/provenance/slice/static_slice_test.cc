@@ -276,6 +276,35 @@ TEST(StaticSlice, CallsClobberByConvention) {
   EXPECT_EQ(slice.pieces.at(0).end, StaticEnd::call_clobbered);
 }
 
+TEST(StaticSlice, AKnownFunctionKeepsWhatItIsKnownToKeep) {
+  StaticQuery query;
+  const auto code = over_call();
+  query.code = code;
+  query.function = kStart;
+  query.instruction = nth(code, -1);
+  query.after = false;
+  query.asked = whole(Gpr::rcx);
+  query.registers = some_registers();
+  query.registers[Gpr::rcx] = query.registers[Gpr::rbx];  // as the code leaves them
+  query.registers[Gpr::r8] = query.registers[Gpr::rax];
+  query.convention = CallConvention::go_internal;
+  Address asked_target;
+  query.kept_by = [&](Address target) -> std::uint16_t {
+    asked_target = target;
+    return 1U << static_cast<unsigned>(Gpr::rdi) | 1U << static_cast<unsigned>(Gpr::rbx);
+  };
+  const auto kept = slice_static(query);
+  ASSERT_TRUE(kept.ok());
+  EXPECT_EQ(kept->pieces.at(0).end, StaticEnd::load);
+  EXPECT_EQ(kept->pieces.at(0).address, Address{some_registers()[Gpr::rdi]});
+  EXPECT_EQ(kept->pieces.at(0).certainty, Certainty::proved);
+  EXPECT_NE(asked_target, Address{});
+  query.asked = whole(Gpr::r12);
+  const auto other = slice_static(query);
+  ASSERT_TRUE(other.ok());
+  EXPECT_EQ(other->pieces.at(0).end, StaticEnd::call_clobbered);
+}
+
 SNIPPET(memory_over_call, "mov [rsp+8], rdi\n .byte 0xe8, 0xfb, 0x0f, 0, 0\n mov rax, [rsp+8]\n nop")
 
 TEST(StaticSlice, MemoryIsNotFollowedPastACall) {

@@ -62,6 +62,13 @@ bool goes_past_call(const StaticPath& path, std::size_t k, bool after_last) {
   return k + 1 < path.instructions.size() || !after_last;
 }
 
+bool kept_by_callee(const RegisterBytes& r, const x86::Instruction& call,
+                    const StaticQuery& query) {
+  return query.kept_by && call.flow == x86::Flow::call && call.target &&
+         r.cls == RegisterClass::gpr && r.number < 16 &&
+         (query.kept_by(*call.target) >> r.number & 1U) != 0;
+}
+
 SymbolicValues::SymbolicValues(const StaticPath& path, const std::vector<DataFlow>& flows,
                                const StaticQuery& query)
     : end_(query.registers) {
@@ -78,7 +85,11 @@ SymbolicValues::SymbolicValues(const StaticPath& path, const std::vector<DataFlo
     states_.push_back(state);
     if (goes_past_call(path, k, query.after)) {
       for (std::uint8_t r = 0; r < 16; ++r) {
-        if (!survives_call(x86::whole(static_cast<Gpr>(r)), query.convention)) state[r] = fresh();
+        const x86::RegisterBytes whole = x86::whole(static_cast<Gpr>(r));
+        if (!survives_call(whole, query.convention) &&
+            !kept_by_callee(whole, path.instructions[k], query)) {
+          state[r] = fresh();
+        }
       }
     } else {
       state = after(state, flows[k]);

@@ -44,6 +44,9 @@ std::optional<std::uint64_t> distance(const SymbolicAddress& from, const Symboli
 
 /// True for the registers that a call gives back unchanged.
 bool survives_call(const x86::RegisterBytes& r, CallConvention convention);
+/// True if the function that `call` leads to is known to keep this register.
+bool kept_by_callee(const x86::RegisterBytes& r, const x86::Instruction& call,
+                    const StaticQuery& query);
 
 /// True if the call is one that the path goes past, false if the path ends inside the callee (the
 /// moment just after a call instruction that is the last of the path).

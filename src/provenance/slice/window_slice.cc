@@ -102,6 +102,7 @@ class WindowTrace {
     Fragment all;
     all.since = query_.steps.size();
     all.spot = *asked;
+    all.in_index = query_.number;
     std::vector<Fragment> units;
     split_to_units(all, *asked, units);
     for (Fragment& f : units) {
@@ -317,12 +318,18 @@ class WindowTrace {
       }
       const auto value = logged_value(f.spot, after(i));
       t.main_input = main_input(e, spots, before, value);
+      const auto scaled = f.in_index ? scaled_number(spots, before, value) : std::nullopt;
+      if (scaled) t.main_input = scaled;
       const bool chose_index = index_of_bad_sum(spots, before, value).has_value();
       t.index = chose_index;
-      t.carries = t.main_input && (chose_index || carries(e, spots, *t.main_input, before, value,
-                                                          destination_size, f.in_index));
+      t.carries = t.main_input &&
+                  (chose_index || scaled ||
+                   carries(e, spots, *t.main_input, before, value, destination_size, f.in_index));
       t.followed = query_.follow_inputs && transformations_.size() < query_.max_transformations;
-      if (t.followed) t.followed = follow(spots, before, i, f.in_index || chose_index);
+      if (t.followed) {
+        const auto null = null_of_small_sum(e, spots, before, value);
+        t.followed = follow(spots, before, i, f.in_index || chose_index, null);
+      }
       transformations_.push_back(std::move(t));
     } else {
       widen(transformations_[*transformation].result, f.spot);
@@ -345,8 +352,9 @@ class WindowTrace {
   }
 
   // Starts following each input of the transformation that is about to be added.
-  bool follow(const std::vector<Spot>& inputs, const Registers& before, std::size_t i,
-              bool in_index) {
+  // `null`: an input that is 0, also where no register says so.
+  bool follow(const std::vector<Spot>& inputs, const Registers& before, std::size_t i, bool in_index,
+              std::optional<std::size_t> null) {
     bool any = false;
     for (std::size_t k = 0; k < inputs.size(); ++k) {
       const Spot& input = inputs[k];
@@ -363,6 +371,9 @@ class WindowTrace {
       for (Fragment& part : moved_) {
         if (const auto value = logged_value(part.spot, before)) {
           part.value = *value;
+          part.known = true;
+        } else if (null == k) {
+          part.value = 0;
           part.known = true;
         }
         staged_.push_back(part);
@@ -389,9 +400,9 @@ class WindowTrace {
     if (inputs.size() == 1) return 0;
     if (e.kind == FlowKind::select) return taken_input(inputs, before, result);
     if (const auto index = index_of_bad_sum(inputs, before, result)) return index;
-    if (const auto null = null_of_small_sum(inputs, before, result)) return null;
-    // The pointer: the first register that holds a plausible address; else a whole word from memory,
-    // whose value is not logged.
+    if (const auto null = null_of_small_sum(e, inputs, before, result)) return null;
+    // The pointer: the first register that holds a plausible address; else a whole word from
+    // memory, whose value is not logged.
     for (std::size_t k = 0; k < inputs.size(); ++k) {
       const auto value = logged_value(inputs[k], before);
       if (value && inputs[k].size == 8 && looks_like_pointer(*value)) return k;
@@ -403,14 +414,25 @@ class WindowTrace {
   }
 
   // An address in the first pages, which are never mapped, is a null and an offset.
-  static std::optional<std::size_t> null_of_small_sum(const std::vector<Spot>& inputs,
+  static std::optional<std::size_t> null_of_small_sum(const DataFlowEdge& e,
+                                                      const std::vector<Spot>& inputs,
                                                       const Registers& before,
                                                       std::optional<std::uint64_t> result) {
-    if (!result || looks_like_pointer(*result) || *result >= kFirstPages || inputs.size() != 2) return {};
+    if (!result || looks_like_pointer(*result) || *result >= kFirstPages || inputs.size() != 2)
+      return {};
+    std::optional<std::size_t> null;
     for (std::size_t k = 0; k < inputs.size(); ++k) {
-      if (inputs[k].size == 8 && logged_value(inputs[k], before) == 0) return k;
+      if (inputs[k].size != 8) continue;
+      const auto value = logged_value(inputs[k], before);
+      // What was read from memory is not logged. It is the null if it adds nothing to the other: a
+      // pointer that is kept in memory, beside the offset of an element.
+      const bool adds_nothing = e.kind == FlowKind::arithmetic && inputs[k].memory &&
+                                logged_value(inputs[1 - k], before) == result;
+      if (value == 0 || adds_nothing) {
+        if (!null || inputs[k].memory) null = k;
+      }
     }
-    return {};
+    return null;
   }
 
   // True if whoever made the main input made the result.
@@ -426,7 +448,7 @@ class WindowTrace {
       return e.linear_scale == 1 || in_index || inputs[main].size < result_size || from_pointer ||
              to_pointer;
     }
-    if (null_of_small_sum(inputs, before, result)) return true;
+    if (null_of_small_sum(e, inputs, before, result)) return true;
     return to_pointer && (from_pointer || (!value && inputs[main].size == 8));
   }
 
@@ -442,6 +464,19 @@ class WindowTrace {
       taken = k;
     }
     return taken;
+  }
+
+  // Of an index or a size that is a product: the factor that is no element's size.
+  static std::optional<std::size_t> scaled_number(const std::vector<Spot>& inputs,
+                                                  const Registers& before,
+                                                  std::optional<std::uint64_t> result) {
+    constexpr std::uint64_t kLargestElement = 4096;
+    if (!result || inputs.size() != 2) return {};
+    const auto a = logged_value(inputs[0], before);
+    const auto b = logged_value(inputs[1], before);
+    if (!a || !b || *a * *b != *result || *a <= 1 || *b <= 1) return {};
+    if ((*a <= kLargestElement) == (*b <= kLargestElement)) return {};
+    return *a <= kLargestElement ? 1 : 0;
   }
 
   // A good pointer and something else made an address that is none: the something else.

@@ -36,6 +36,8 @@ struct WindowQuery {
   /// Whether an address was mapped. Where a sum is no such address although one of its inputs is, the
   /// other input (an index) is what is wrong, and is the one to go on with. May be empty.
   std::function<bool(std::uint64_t)> mapped;
+  /// The asked bytes are a number, an index or a size: whoever made what they are a multiple of made them.
+  bool number = false;
   std::uint32_t max_transformations = 32;  ///< how many of those, nearest first
 };
 

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+#include <string_view>
 #include <utility>
 
 #include "binary/debug_type.h"
@@ -82,6 +85,21 @@ std::optional<RuntimePlace> GoRuntime::describe(Address address,
     }
   }
   return std::nullopt;
+}
+
+std::uint16_t GoRuntime::kept_by_call(std::string_view function) const {
+  constexpr std::string_view kBarrier = "runtime.gcWriteBarrier";
+  if (!function.starts_with(kBarrier)) return 0;
+  const std::string_view rest = function.substr(kBarrier.size());
+  const bool counted = !rest.empty() && rest[0] >= '1' && rest[0] <= '8' &&
+                       (rest.size() == 1 || rest[1] == '.');  // ".abi0"
+  constexpr std::uint16_t kResult = 1U << static_cast<unsigned>(Gpr::r11);
+  if (counted) return static_cast<std::uint16_t>(~kResult);
+  // gcWriteBarrierCX, …DX, …BX, …BP, …SI, …R8, …R9
+  constexpr std::array<std::string_view, 8> kBefore = {"",   "CX", "DX", "BX",
+                                                       "BP", "SI", "R8", "R9"};
+  const std::string_view name = rest.substr(0, rest.find('.'));
+  return std::find(kBefore.begin(), kBefore.end(), name) != kBefore.end() ? 0xffff : 0;
 }
 
 std::string GoRuntime::describe_value(std::uint64_t value, const MemoryReader& memory) const {

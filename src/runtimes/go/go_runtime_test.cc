@@ -45,6 +45,17 @@ class GoPlaces : public testing::GoProgramTest {
   Address g1_, g7_;
 };
 
+TEST_P(GoPlaces, TheWriteBarrierKeepsRegisters) {
+  constexpr std::uint16_t kAllButR11 = 0xf7ff;
+  EXPECT_EQ(runtime_->kept_by_call("runtime.gcWriteBarrier2"), kAllButR11);
+  EXPECT_EQ(runtime_->kept_by_call("runtime.gcWriteBarrier8.abi0"), kAllButR11);
+  EXPECT_EQ(runtime_->kept_by_call("runtime.gcWriteBarrier"), 0xffff);
+  EXPECT_EQ(runtime_->kept_by_call("runtime.gcWriteBarrierCX"), 0xffff);
+  EXPECT_EQ(runtime_->kept_by_call("runtime.gcWriteBarrier9"), 0);
+  EXPECT_EQ(runtime_->kept_by_call("runtime.gcWriteBarrier12"), 0);
+  EXPECT_EQ(runtime_->kept_by_call("runtime.wbBufFlush"), 0);
+}
+
 TEST_P(GoPlaces, WriteBarrierBufferEntriesHaveAnIndex) {
   const std::uint64_t last = layout_.p_wbbuf_entries - 1;
   for (const std::uint64_t n : {std::uint64_t{0}, std::uint64_t{9}, last}) {

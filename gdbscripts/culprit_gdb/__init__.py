@@ -1,0 +1,1 @@
+"""What culprit.py needs. Only `commands`, `travel` and `moment` use gdb; the others are plain Python."""

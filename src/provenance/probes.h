@@ -1,0 +1,37 @@
+// The probes that the engine's passes set most.
+#pragma once
+
+#include <optional>
+
+#include "provenance/process_image.h"
+#include "replay/replay.h"
+
+namespace culprit::provenance {
+
+/// Executions of the instruction at `pc` in the image's process; of one thread, if that is given.
+[[nodiscard]] inline replay::Probe execution_of(Address pc, const ProcessImage& image,
+                                                std::optional<ThreadId> thread) {
+  replay::Probe probe;
+  probe.kind = replay::ProbeKind::execute;
+  probe.address = pc;
+  probe.thread = thread;
+  probe.process = image.process();
+  return probe;
+}
+
+/// Keeps the newest execution that began the activation with this CFA: at the function's entry rsp
+/// points to the return address, just below it.
+class EntryObserver : public replay::PassObserver {
+ public:
+  explicit EntryObserver(Address cfa) : sp_(cfa - 8) {}
+  replay::Next on_hit(const replay::Hit& hit, const replay::LiveState*) override {
+    if (hit.registers.sp() == sp_) entered = hit;
+    return replay::Next::go_on;
+  }
+  std::optional<replay::Hit> entered;
+
+ private:
+  Address sp_;
+};
+
+}  // namespace culprit::provenance

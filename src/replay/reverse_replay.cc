@@ -1,0 +1,641 @@
+#include "replay/reverse_replay.h"
+
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <system_error>
+#include <utility>
+
+#include "replay/forward_replay.h"
+#include "replay/pass_specification.h"
+
+namespace culprit::replay {
+
+using gdb::Direction;
+using gdb::StopPoint;
+using gdb::StopPointKind;
+using gdb::StopReply;
+using std::chrono::milliseconds;
+
+namespace {
+
+/// Each is a process of the replay.
+constexpr std::size_t most_known_hits = 300;
+/// Stops of a search that are no hits: signals, mostly.
+constexpr std::size_t most_other_stops = 10'000;
+/// Steps that it may take to get behind a store: a system call is entered and left.
+constexpr int most_steps_to_a_write = 4;
+
+std::uint64_t mask_of(std::size_t size) {
+  return size >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * size)) - 1;
+}
+
+StopPoint stop_point_of(const Probe& probe) {
+  if (probe.kind == ProbeKind::execute) {
+    return {StopPointKind::software_breakpoint, probe.address, 1};
+  }
+  return {StopPointKind::write_watchpoint, probe.address, probe.size};
+}
+
+/// What a hit's ordinal is counted among.
+std::string key_of(const Probe& probe) {
+  std::string out = probe.kind == ProbeKind::write ? "w" : "x";
+  out += to_hex(probe.address);
+  if (probe.kind == ProbeKind::write) out += "/" + std::to_string(probe.size);
+  if (probe.thread) out += " t" + std::to_string(probe.thread->value);
+  if (probe.process) out += " p" + std::to_string(probe.process->value);
+  if (probe.filter && probe.kind == ProbeKind::write) {
+    out +=
+        " =" + to_hex(probe.filter->value) + "&" + to_hex(probe.filter->mask & mask_of(probe.size));
+  }
+  return out;
+}
+
+bool passes_filter(const Probe& probe, std::uint64_t value) {
+  if (!probe.filter || probe.kind != ProbeKind::write) return true;
+  return (value & probe.filter->mask & mask_of(probe.size)) == probe.filter->value;
+}
+
+bool remaps(std::int32_t syscall) {
+  return syscall == SYS_mmap || syscall == SYS_munmap || syscall == SYS_mremap ||
+         syscall == SYS_brk || syscall == SYS_madvise || syscall == SYS_execve;
+}
+
+}  // namespace
+
+/// The stopped replay, asked through the gdb server.
+class ReverseLiveState final : public LiveState {
+ public:
+  ReverseLiveState(ReverseReplay& replay, gdb::ThreadName thread, const Registers& registers)
+      : replay_(replay), thread_(thread), registers_(registers) {}
+
+  std::size_t read(Address address, std::span<std::byte> out) const override {
+    return replay_.client_->read(address, out).value_or(0);
+  }
+  Result<Registers> registers(ThreadId thread) const override {
+    if (thread == thread_.thread) return registers_;
+    gdb::Client& client = *replay_.client_;
+    CULPRIT_TRY(client.select({thread_.process, thread}));
+    auto out = client.registers();
+    CULPRIT_TRY(client.select(thread_));
+    return out;
+  }
+  Result<std::vector<Thread>> threads() const override {
+    CULPRIT_ASSIGN(const auto names, replay_.client_->threads());
+    std::vector<Thread> out;
+    for (const gdb::ThreadName& name : names) out.push_back({name.thread, name.process});
+    std::sort(out.begin(), out.end(),
+              [](const Thread& a, const Thread& b) { return a.thread < b.thread; });
+    return out;
+  }
+  Result<HeapBlocks> heap_blocks(Address) const override {
+    return Error{ErrorCode::not_found, "the reverse engine keeps no book of the heap"};
+  }
+  Result<std::string> maps() const override {
+    std::string out;
+    CULPRIT_ASSIGN(const EventNumber next, replay_.client_->event());
+    for (const Mapping& m :
+         replay_.options_.index->maps_at(EventNumber{next.value - 1}, thread_.process)) {
+      out += to_hex(m.range.start).substr(2) + "-" + to_hex(m.range.end()).substr(2) + " ";
+      out += m.readable ? 'r' : '-';
+      out += m.writable ? 'w' : '-';
+      out += m.executable ? 'x' : '-';
+      out += m.shared ? 's' : 'p';
+      out += " " + to_hex(m.file_offset).substr(2) + " 00:00 0 " + m.path + "\n";
+    }
+    return out;
+  }
+
+ private:
+  ReverseReplay& replay_;
+  gdb::ThreadName thread_;
+  Registers registers_;
+};
+
+Status ReverseReplay::suits(const TraceIndex& index) {
+  if (!index.has_ticks()) {
+    return Error{ErrorCode::usage, "the trace has no ticks, so rr cannot run it backwards"};
+  }
+  if (index.processes().size() > 1) {
+    return Error{ErrorCode::usage,
+                 "the trace has several processes, and the reverse engine follows only one"};
+  }
+  return {};
+}
+
+Result<std::unique_ptr<ReverseReplay>> ReverseReplay::open(ReverseOptions options) {
+  std::error_code code;
+  if (!std::filesystem::is_directory(options.trace_dir, code)) {
+    return Error{ErrorCode::not_found, "no trace directory: " + options.trace_dir.string()};
+  }
+  if (options.index == nullptr) return Error{ErrorCode::internal, "no index of the trace"};
+  CULPRIT_TRY(suits(*options.index));
+  options.time_share = std::max(options.time_share, 1U);
+  return std::unique_ptr<ReverseReplay>(new ReverseReplay(std::move(options)));
+}
+
+std::string ReverseReplay::engine_name() const { return options_.ticks + "-ticks/reverse"; }
+
+std::vector<std::string> ReverseReplay::remarks() const {
+  std::vector<std::string> out;
+  out.emplace_back(blind_
+                       ? "searched by rr's reverse execution: stores of the value that was there "
+                         "already are not seen"
+                       : "searched by rr's reverse execution: system calls that write the bytes "
+                         "that were there already are not seen");
+  if (no_heap_) {
+    out.emplace_back(
+        "searched backwards, so the heap's blocks were not followed; --engine forward "
+        "follows them");
+  }
+  if (cut_) {
+    out.emplace_back(
+        "a search ended before the beginning of the trace: counts of writes and calls are of the "
+        "newest only");
+  }
+  return out;
+}
+
+milliseconds ReverseReplay::left() const {
+  return std::max(milliseconds(1),
+                  std::chrono::duration_cast<milliseconds>(deadline_ - Clock::now()));
+}
+
+Position ReverseReplay::position(const gdb::ThreadName& thread, EventNumber next) {
+  return {thread.thread, thread.process,
+          options_.index->syscalls_until(thread.thread, EventNumber{next.value - 1}), ++sequence_};
+}
+
+Status ReverseReplay::start() {
+  if (server_ != nullptr) return {};
+  gdb::ServerOptions options;
+  options.trace_dir = options_.trace_dir;
+  options.command = options_.command;
+  options.start_deadline = left();
+  options.log = options_.log;
+  CULPRIT_ASSIGN(server_, gdb::RrServer::start(options));
+  client_ = &server_->client();
+  return {};
+}
+
+Result<PassResult> ReverseReplay::run(const PassSpec& spec, PassObserver& observer) {
+  const auto started = Clock::now();
+  deadline_ = started + spec.deadline;
+  // The same limits as a forward pass, so that no pass depends on the engine's. Marks are looked up
+  // here.
+  PassSpec limits = spec;
+  limits.heap.reset();
+  CULPRIT_TRY(make_orders(limits, *options_.index, 0));
+  if (spec.map_events) {
+    return Error{ErrorCode::bad_input, "the reverse engine has no map events"};
+  }
+  if (spec.heap) no_heap_ = true;
+  CULPRIT_TRY(start());
+  auto result = run_pass(spec, observer);
+  if (!result.ok()) {
+    if (!client_->closed()) return result.error();
+    // What rr thinks is not known any more, and its checkpoints went with it.
+    const Error error = server_->explain(result.error());
+    hits_.clear();
+    order_.clear();
+    unused_->clear();
+    client_ = nullptr;
+    server_.reset();
+    return error;
+  }
+  result->elapsed = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - started);
+  return result;
+}
+
+Result<ReverseReplay::End> ReverseReplay::seek_event(EventNumber event, ThreadId thread) {
+  if (!event) {
+    return Error{ErrorCode::replay_failed, "the trace does not show the moment that is asked for"};
+  }
+  CULPRIT_TRY(client_->restart(event, left()));
+  if (thread.value != 0 && client_->thread().thread != thread) {
+    CULPRIT_TRY(client_->select({client_->thread().process, thread}));
+  }
+  End end;
+  end.thread = client_->thread();
+  CULPRIT_ASSIGN(end.registers, client_->registers());
+  CULPRIT_ASSIGN(const EventNumber next, client_->event());
+  CULPRIT_ASSIGN(end.ticks, client_->ticks());
+  end.before = end.registers;
+  end.syscalls = options_.index->syscalls_until(end.thread.thread, EventNumber{next.value - 1});
+  return end;
+}
+
+Result<ReverseReplay::End> ReverseReplay::seek(const Mark& mark) {
+  const TraceIndex& index = *options_.index;
+  switch (mark.kind) {
+    case Mark::Kind::end:
+      return seek_event(index.frames().back().event, ThreadId{});
+    case Mark::Kind::probe_hit: {
+      const auto known = hits_.find({key_of(mark.probe), mark.ordinal});
+      if (known == hits_.end()) {
+        return Error{ErrorCode::usage, "the reverse engine knows no such hit of the probe"};
+      }
+      Found& found = known->second;
+      CULPRIT_TRY(stand_at(found));
+      End end;
+      end.thread = found.moment->thread;
+      end.registers = found.hit.registers;
+      end.before = found.moment->before;
+      end.ticks = found.moment->ticks;
+      end.by_instruction = found.write && !found.at_start;
+      end.about_to_execute = !found.write;
+      end.syscalls = found.hit.position.syscalls;
+      return end;
+    }
+    case Mark::Kind::syscall_exit: {
+      CULPRIT_ASSIGN(
+          End end, seek_event(index.event_of_syscall_exit(mark.thread, mark.ordinal), mark.thread));
+      end.about_to_execute = false;
+      return end;
+    }
+    case Mark::Kind::syscall_entry: {
+      // Before the instruction, whose registers rr has changed once it is entered.
+      const EventNumber entry = index.event_of_syscall_entry(mark.thread, mark.ordinal);
+      CULPRIT_ASSIGN(const End entered, seek_event(entry, mark.thread));
+      CULPRIT_TRY(client_->restart(EventNumber{entry.value - 1}, left()));
+      const StopPoint instruction{StopPointKind::software_breakpoint,
+                                  Address{entered.registers.rip - 2}, 1};
+      CULPRIT_TRY(client_->set(instruction));
+      End end;
+      for (std::size_t stops = 0;; ++stops) {
+        CULPRIT_ASSIGN(end.registers, client_->registers());
+        if (client_->thread() == entered.thread && end.registers.pc() == instruction.address) break;
+        if (stops > most_other_stops) {
+          return Error{ErrorCode::replay_failed, "the system call's instruction was not reached"};
+        }
+        CULPRIT_ASSIGN(const StopReply stop, client_->resume(Direction::forward, left()));
+        if (stop.kind != StopReply::Kind::signal) {
+          return Error{ErrorCode::replay_failed, "the system call's instruction was not reached"};
+        }
+      }
+      CULPRIT_TRY(client_->remove(instruction));
+      CULPRIT_ASSIGN(end.ticks, client_->ticks());
+      end.thread = entered.thread;
+      end.before = end.registers;
+      end.registers.orig_rax = end.registers[Gpr::rax];
+      end.syscalls = mark.ordinal;
+      return end;
+    }
+    case Mark::Kind::signal_stop:
+      break;
+  }
+  for (const Frame& frame : index.frames()) {
+    if (frame.kind != FrameKind::signal || frame.thread != mark.thread ||
+        (mark.signal != 0 && frame.number != mark.signal) ||
+        index.syscalls_until(mark.thread, frame.event) != mark.ordinal) {
+      continue;
+    }
+    CULPRIT_ASSIGN(End end, seek_event(frame.event, mark.thread));
+    end.by_instruction = frame.deterministic;
+    return end;
+  }
+  return Error{ErrorCode::replay_failed, "the trace does not show the signal that is asked for"};
+}
+
+Result<std::uint64_t> ReverseReplay::value_of(const Probe& probe, bool& known) {
+  std::uint64_t value = 0;
+  CULPRIT_ASSIGN(
+      const std::size_t read,
+      client_->read(probe.address, std::as_writable_bytes(std::span(&value, 1)).first(probe.size)));
+  known = read == probe.size;
+  return known ? value : 0;
+}
+
+Result<std::shared_ptr<ReverseReplay::Moment>> ReverseReplay::moment_here() {
+  std::shared_ptr<Moment> out(new Moment, [unused = unused_](const Moment* m) {
+    if (m->checkpoint != 0) unused->push_back(m->checkpoint);
+    delete m;
+  });
+  CULPRIT_ASSIGN(out->before, client_->registers());
+  out->thread = client_->thread();
+  return out;
+}
+
+Status ReverseReplay::note_start(const PassSpec& spec, const std::vector<std::uint64_t>& values,
+                                 const std::vector<bool>& known, std::vector<Found>& found) {
+  CULPRIT_ASSIGN(const std::shared_ptr<Moment> moment, moment_here());
+  CULPRIT_ASSIGN(moment->ticks, client_->ticks());
+  CULPRIT_ASSIGN(moment->event, client_->event());
+  bool needed = false;
+  // The last one first: the whole list is turned round at the end.
+  for (std::size_t i = spec.probes.size(); i-- > 0;) {
+    const Probe& probe = spec.probes[i];
+    if (probe.kind != ProbeKind::write || !known[i]) continue;
+    if (probe.thread && *probe.thread != moment->thread.thread) continue;
+    if (probe.process && *probe.process != moment->thread.process) continue;
+    Found hit;
+    hit.probe = i;
+    hit.moment = moment;
+    hit.write = true;
+    hit.at_start = true;
+    hit.value_after = values[i];
+    hit.matches = passes_filter(probe, values[i]);
+    needed = needed || hit.matches;
+    found.push_back(std::move(hit));
+  }
+  if (needed) {
+    CULPRIT_ASSIGN(moment->checkpoint, client_->make_checkpoint(left()));
+  }
+  return {};
+}
+
+Status ReverseReplay::set_probes(const PassSpec& spec) {
+  for (const Probe& probe : spec.probes) CULPRIT_TRY(client_->set(stop_point_of(probe)));
+  for (const Probe& probe : spec.probes) {
+    if (probe.kind != ProbeKind::write) continue;
+    const bool set =
+        options_.stores &&
+        client_->set({StopPointKind::access_watchpoint, probe.address, probe.size}).ok();
+    if (!set) blind_ = true;
+  }
+  return {};
+}
+
+Status ReverseReplay::note_stop(const PassSpec& spec, std::optional<Address> accessed,
+                                std::vector<std::uint64_t>& values, std::vector<bool>& known,
+                                std::vector<Found>& found) {
+  CULPRIT_ASSIGN(const std::shared_ptr<Moment> moment, moment_here());
+  std::array<std::byte, 16> code{};
+  std::size_t code_size = 0;
+  if (accessed && options_.stores) {
+    CULPRIT_ASSIGN(code_size, client_->read(moment->before.pc(), code));
+  }
+  const std::size_t first = found.size();
+  // The last one first: the whole list is turned round at the end.
+  for (std::size_t i = spec.probes.size(); i-- > 0;) {
+    const Probe& probe = spec.probes[i];
+    Found hit;
+    hit.probe = i;
+    hit.write = probe.kind == ProbeKind::write;
+    hit.matches = true;
+    if (hit.write) {
+      bool before_known = false;
+      CULPRIT_ASSIGN(const std::uint64_t before, value_of(probe, before_known));
+      if (before == values[i] && before_known == known[i] &&
+          (code_size == 0 || !options_.stores(std::span(code).first(code_size), moment->before,
+                                              ByteRange{probe.address, probe.size}))) {
+        continue;
+      }
+      hit.before_known = before_known;
+      hit.value_before = before;
+      hit.value_after = values[i];
+      hit.matches = known[i] && passes_filter(probe, values[i]);
+      if (probe.filter && !known[i]) hit.matches = false;
+      values[i] = before;
+      known[i] = before_known;
+    } else if (moment->before.pc() != probe.address) {
+      continue;
+    }
+    if (probe.thread && *probe.thread != moment->thread.thread) continue;
+    if (probe.process && *probe.process != moment->thread.process) continue;
+    hit.moment = moment;
+    found.push_back(std::move(hit));
+  }
+  if (std::any_of(found.begin() + static_cast<std::ptrdiff_t>(first), found.end(),
+                  [](const Found& hit) { return hit.matches; })) {
+    CULPRIT_ASSIGN(moment->ticks, client_->ticks());
+    CULPRIT_ASSIGN(moment->event, client_->event());
+    CULPRIT_ASSIGN(moment->checkpoint, client_->make_checkpoint(left()));
+  }
+  return {};
+}
+
+Result<std::vector<ReverseReplay::Found>> ReverseReplay::search(const PassSpec& spec,
+                                                                const End& end,
+                                                                PassResult& result) {
+  std::vector<Found> found;
+  result.matches.assign(spec.probes.size(), 0);
+  result.raw_hits.assign(spec.probes.size(), 0);
+  if (spec.probes.empty()) return found;
+  std::vector<std::uint64_t> values(spec.probes.size());
+  std::vector<bool> known(spec.probes.size());
+  for (std::size_t i = 0; i < spec.probes.size(); ++i) {
+    if (spec.probes[i].kind != ProbeKind::write) continue;
+    bool readable = false;
+    CULPRIT_ASSIGN(values[i], value_of(spec.probes[i], readable));
+    known[i] = readable;
+  }
+  if (end.about_to_execute) CULPRIT_TRY(note_stop(spec, std::nullopt, values, known, found));
+  CULPRIT_TRY(set_probes(spec));
+  bool cut = false;
+  // A hot slot must not use up all the time: with what it has found the pass can go on.
+  const auto enough = Clock::now() + left() / options_.time_share;
+  for (std::size_t other = 0;;) {
+    const bool any =
+        std::any_of(found.begin(), found.end(), [](const Found& hit) { return hit.matches; });
+    if (found.size() >= options_.most_hits || (any && Clock::now() > enough)) {
+      cut = true;
+      break;
+    }
+    CULPRIT_ASSIGN(const StopReply stop, client_->resume(Direction::backward, left()));
+    if (stop.kind != StopReply::Kind::signal) {
+      return Error{ErrorCode::replay_failed, "rr ran backwards over the beginning of the trace"};
+    }
+    // The beginning of the process: rr stops with no signal.
+    if (stop.signal == 0 || stop.history == StopReply::End::begin) {
+      CULPRIT_TRY(note_start(spec, values, known, found));
+      break;
+    }
+    const std::size_t before = found.size();
+    CULPRIT_TRY(note_stop(spec, stop.watch, values, known, found));
+    if (found.size() == before && ++other > most_other_stops) {
+      return Error{ErrorCode::timeout, "too many signals to run backwards over"};
+    }
+  }
+  CULPRIT_TRY(client_->remove_all());
+  cut_ = cut_ || cut;
+  std::reverse(found.begin(), found.end());
+  const std::uint64_t base = cut ? kUnknownOrdinal : 0;
+  for (Found& hit : found) {
+    hit.hit.probe = hit.probe;
+    hit.hit.raw_ordinal = base + ++result.raw_hits[hit.probe];
+    hit.hit.value_before = hit.value_before;
+    hit.hit.value_after = hit.value_after;
+    hit.hit.before_known = hit.before_known;
+    if (!hit.matches) continue;
+    hit.hit.ordinal = base + ++result.matches[hit.probe];
+  }
+  return found;
+}
+
+Status ReverseReplay::stand_at(Found& found) {
+  const Moment& moment = *found.moment;
+  CULPRIT_TRY(client_->restart_at_checkpoint(moment.checkpoint, left()));
+  found.hit.registers = moment.before;
+  EventNumber next = moment.event;
+  if (found.at_start) {
+    Hit::Kernel kernel;
+    kernel.syscall = SYS_execve;
+    kernel.remapped = true;
+    for (const Frame& frame : options_.index->frames()) {
+      if (frame.event.value >= moment.event.value) break;
+      const FrameRegisters* registers = options_.index->registers_of(frame);
+      if (frame.kind != FrameKind::syscall_exit || registers == nullptr) continue;
+      if (frame.number != SYS_execve && frame.number != SYS_execveat) continue;
+      kernel.syscall = static_cast<std::uint64_t>(frame.number);
+      kernel.arguments = registers->arguments;
+      kernel.result = registers->result;
+    }
+    found.hit.kernel = kernel;
+  } else if (found.write) {
+    if (client_->thread() != moment.thread) CULPRIT_TRY(client_->select(moment.thread));
+    for (int steps = 0;; ++steps) {
+      if (steps == most_steps_to_a_write) {
+        return Error{ErrorCode::replay_failed, "rr does not repeat the store that it has found"};
+      }
+      CULPRIT_ASSIGN(const StopReply stop, client_->step(Direction::forward, left()));
+      if (stop.kind != StopReply::Kind::signal) {
+        return Error{ErrorCode::replay_failed, "the replay ended at the store that it has found"};
+      }
+      CULPRIT_ASSIGN(found.hit.registers, client_->registers());
+      CULPRIT_ASSIGN(next, client_->event());
+      const bool in_call = next.value > moment.event.value &&
+                           found.hit.registers[Gpr::rax] == static_cast<std::uint64_t>(-38);
+      if (!(found.hit.registers == moment.before) && !in_call) break;
+    }
+    if (next.value > moment.event.value) {
+      // rr wrote it, from outside: with the frame of a system call, or of a signal.
+      for (std::int64_t e = moment.event.value; e < next.value; ++e) {
+        const Frame* frame = options_.index->frame(EventNumber{e});
+        if (frame == nullptr) continue;
+        Hit::Kernel kernel;
+        kernel.syscall = frame->kind == FrameKind::syscall_exit
+                             ? static_cast<std::uint64_t>(frame->number)
+                             : kNoSyscall;
+        if (kernel.syscall == kNoSyscall && frame->kind != FrameKind::signal_handler) continue;
+        if (const FrameRegisters* registers = options_.index->registers_of(*frame)) {
+          kernel.arguments = registers->arguments;
+          kernel.result = registers->result;
+        }
+        if (kernel.syscall == kNoSyscall) {
+          kernel.arguments = {static_cast<std::uint64_t>(frame->number)};
+        } else {
+          kernel.remapped = remaps(frame->number);
+        }
+        found.hit.kernel = kernel;
+      }
+    }
+  }
+  if (found.hit.position.thread.value == 0) found.hit.position = position(moment.thread, next);
+  return {};
+}
+
+Result<StepWindow> ReverseReplay::step_window(const StepSpec& spec, const End& end) {
+  CULPRIT_ASSIGN(const End begin, seek(spec.begin));
+  StepWindow window;
+  window.thread = begin.thread.thread;
+  std::uint64_t total = 0;
+  for (;;) {
+    CULPRIT_ASSIGN(const Registers now, client_->registers());
+    bool at_end = false;
+    if (now == end.before) {
+      CULPRIT_ASSIGN(const std::uint64_t ticks, client_->ticks());
+      at_end = ticks == end.ticks;
+    }
+    // Inside a system call nothing of the program is executed.
+    const bool in_call = now[Gpr::rax] == static_cast<std::uint64_t>(-38) &&
+                         static_cast<std::int64_t>(now.orig_rax) >= 0;
+    if ((!at_end || end.by_instruction) && !in_call &&
+        (window.steps.empty() || !(window.steps.back() == now))) {
+      ++total;
+      if (spec.budget != 0 && total > spec.budget) {
+        return Error{ErrorCode::bad_input, "more than " + std::to_string(spec.budget) +
+                                               " instructions in the step window"};
+      }
+      window.steps.push_back(now);
+      // In bulk, since a vector's front is dear.
+      if (window.steps.size() >= 2 * std::size_t{spec.max_steps} + 1024) {
+        window.steps.erase(window.steps.begin(), window.steps.end() - spec.max_steps);
+      }
+    }
+    if (at_end) break;
+    CULPRIT_ASSIGN(const StopReply stop, client_->step(Direction::forward, left()));
+    if (stop.kind != StopReply::Kind::signal) {
+      return Error{ErrorCode::replay_failed, "the step window's end was not reached"};
+    }
+    if (client_->thread() != begin.thread) CULPRIT_TRY(client_->select(begin.thread));
+    if (Clock::now() > deadline_) return Error{ErrorCode::timeout, "the step window took too long"};
+  }
+  if (window.steps.size() > spec.max_steps) {
+    window.steps.erase(window.steps.begin(), window.steps.end() - spec.max_steps);
+  }
+  window.truncated = total > window.steps.size();
+  window.final_registers = end.registers;
+  return window;
+}
+
+Status ReverseReplay::forget_old_hits() {
+  std::size_t gone = 0;
+  while (order_.size() - gone > most_known_hits) hits_.erase(order_[gone++]);
+  order_.erase(order_.begin(), order_.begin() + static_cast<std::ptrdiff_t>(gone));
+  while (!unused_->empty()) {
+    const std::uint32_t checkpoint = unused_->back();
+    unused_->pop_back();
+    CULPRIT_TRY(client_->delete_checkpoint(checkpoint));
+  }
+  return {};
+}
+
+Result<PassResult> ReverseReplay::run_pass(const PassSpec& spec, PassObserver& observer) {
+  PassResult result;
+  sequence_ = 0;
+  CULPRIT_ASSIGN(const End end, seek(spec.end));
+  CULPRIT_ASSIGN(const std::uint32_t end_checkpoint, client_->make_checkpoint(left()));
+  CULPRIT_ASSIGN(std::vector<Found> found, search(spec, end, result));
+
+  // Which of them the observer sees: kept ones later, the newest only.
+  std::vector<std::size_t> kept;
+  std::vector<std::uint64_t> newer(spec.probes.size());
+  for (std::size_t i = found.size(); i-- > 0;) {
+    const Probe& probe = spec.probes[found[i].probe];
+    if (!found[i].matches || probe.keep_last == 0) continue;
+    if (newer[found[i].probe]++ < probe.keep_last) kept.push_back(i);
+  }
+  std::reverse(kept.begin(), kept.end());
+
+  bool stopped = false;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    Found& hit = found[i];
+    if (!hit.matches) continue;
+    const Probe& probe = spec.probes[hit.probe];
+    const bool shown = probe.keep_last == 0 || std::binary_search(kept.begin(), kept.end(), i);
+    if (shown) CULPRIT_TRY(stand_at(hit));
+    if (shown && probe.keep_last == 0 && !stopped) {
+      hit.hit.live = probe.live;
+      const ReverseLiveState live(*this, hit.moment->thread, hit.hit.registers);
+      stopped = observer.on_hit(hit.hit, probe.live ? &live : nullptr) == Next::stop_pass;
+    }
+    const std::pair key(key_of(probe), hit.hit.ordinal);
+    if (hits_.insert_or_assign(key, hit).second) order_.push_back(key);
+  }
+  CULPRIT_TRY(forget_old_hits());
+  result.end_reached = true;
+  if (stopped) return result;
+
+  for (const std::size_t i : kept) {
+    found[i].hit.live = false;
+    if (observer.on_hit(found[i].hit, nullptr) == Next::stop_pass) return result;
+  }
+  if (spec.step) {
+    CULPRIT_ASSIGN(result.window, step_window(*spec.step, end));
+  }
+  CULPRIT_TRY(client_->restart_at_checkpoint(end_checkpoint, left()));
+  if (client_->thread() != end.thread) CULPRIT_TRY(client_->select(end.thread));
+  const ReverseLiveState live(*this, end.thread, end.registers);
+  if (result.window) observer.on_window(*result.window);
+  if (spec.end.kind != Mark::Kind::end) {
+    observer.on_end({end.thread.thread, end.thread.process, end.syscalls, ++sequence_},
+                    end.registers, live);
+  }
+  CULPRIT_TRY(client_->delete_checkpoint(end_checkpoint));
+  return result;
+}
+
+}  // namespace culprit::replay
