@@ -80,25 +80,6 @@ class EndObserver : public replay::PassObserver {
   const HistoryOptions& options_;
 };
 
-report::LifeEvent life_event_of(const RegionEvent& event) {
-  report::LifeEvent out;
-  out.position.event = event.event;
-  out.position.thread = event.thread;
-  out.position.process = event.process;
-  out.description = event.description;
-  return out;
-}
-
-report::RegionPeriod period_of(const RegionTime& time) {
-  report::RegionPeriod out;
-  out.kind = time.kind;
-  out.range = time.range;
-  out.description = time.description;
-  if (time.from) out.from = life_event_of(*time.from);
-  if (time.to) out.to = life_event_of(*time.to);
-  return out;
-}
-
 report::RegionPeriod period_of(const ProcessImage& image, const replay::HeapBlock& block) {
   report::RegionPeriod out;
   out.kind = report::RegionKind::heap;

@@ -18,6 +18,7 @@
 #include "provenance/last_writer.h"
 #include "provenance/pointer_origin.h"
 #include "provenance/process_image.h"
+#include "provenance/region_life.h"
 #include "provenance/source_passes.h"
 #include "provenance/start_block.h"
 
@@ -82,7 +83,8 @@ class Chain {
   /// The writer is a collector's sweep: ends the chain with what hid the block from the collector.
   bool given_up_by_collector(const LastWriter& found, const ResolvedSource& resolved);
   void add_kept_reference(const Link::Reader& reader);
-  void add_change_of_owner(Address hidden, EventNumber swept, const Moment& registered);
+  void add_change_of_owner(Address hidden, const std::vector<RegionTime>& life,
+                           const Moment& registered);
   void mark_ended_thread(report::Hop& hop, EventNumber swept) const;
   /// Adds the system call that unmapped what the crash touched, if there was one.
   void explain_unmapped();

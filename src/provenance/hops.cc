@@ -469,23 +469,23 @@ report::Hop unmapping_hop(const ProcessImage& image, const Unmapping& unmapping,
   return hop;
 }
 
-report::Hop mapping_change_hop(const ProcessImage& image, const MappingChange& change,
-                               const Moment& moment, Address address) {
+report::Hop mapping_change_hop(const ProcessImage& image, const replay::Hit::Kernel& call,
+                               bool made, ByteRange range, const Moment& moment, Address address) {
   report::Hop hop;
   hop.kind = report::HopKind::remap;
   hop.position = report_position(image, moment.position, &moment.mark);
   hop.backtrace = report_frames(image, moment.frames);
   hop.writer = program_code(image, hop.backtrace);
-  hop.syscall = report_syscall(change.syscall);
+  hop.syscall = report_syscall(call);
   hop.location.emplace();
   hop.location->address = address;
   hop.location->size = 1;
-  hop.location->region = change.made ? report::RegionKind::mapping : report::RegionKind::unmapped;
-  hop.location->mapping = change.range;
+  hop.location->region = made ? report::RegionKind::mapping : report::RegionKind::unmapped;
+  hop.location->mapping = range;
   hop.confidence = report::Confidence::proved;
   hop.summary = fmt::format("{} {} {} bytes from {} on ({})", display(hop.writer),
-                            change.made ? "mapped" : "gave back", change.range.size,
-                            to_hex(change.range.start), hop.syscall->name);
+                            made ? "mapped" : "gave back", range.size,
+                            to_hex(range.start), hop.syscall->name);
   hop.note = fmt::format("{} is in that range", to_hex(address));
   return hop;
 }

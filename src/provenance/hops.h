@@ -9,7 +9,6 @@
 #include "provenance/crash_scene.h"
 #include "provenance/last_writer.h"
 #include "provenance/long_jump.h"
-#include "provenance/mapping_history.h"
 #include "provenance/process_image.h"
 #include "provenance/revisit.h"
 #include "provenance/unmapping.h"
@@ -70,9 +69,11 @@ namespace culprit::provenance {
 [[nodiscard]] report::Hop unmapping_hop(const ProcessImage& image, const Unmapping& unmapping,
                                         Address address);
 
-/// A mapping that was made or taken away at `address`, as a hop. `moment` is the call's entry.
-[[nodiscard]] report::Hop mapping_change_hop(const ProcessImage& image, const MappingChange& change,
-                                             const Moment& moment, Address address);
+/// A mapping that was made (over `range`) or taken away at `address`, as a hop. `moment` is the call's entry.
+[[nodiscard]] report::Hop mapping_change_hop(const ProcessImage& image,
+                                             const replay::Hit::Kernel& call, bool made,
+                                             ByteRange range, const Moment& moment,
+                                             Address address);
 
 /// Turns the hop of a collector's store into the hop of the block that it gave up with it.
 void describe_sweep(report::Hop& hop, const runtimes::Reclaimed& block,

@@ -159,6 +159,14 @@ RegionEvent event_of(const replay::TraceIndex& index, ProcessId process, const C
   out.process = process;
   out.description = call_text(static_cast<std::uint64_t>(change.frame->number),
                               change.registers->arguments, change.registers->result);
+  out.call.emplace();
+  out.call->syscall = static_cast<std::uint64_t>(change.frame->number);
+  out.call->arguments = change.registers->arguments;
+  out.call->result = change.registers->result;
+  out.call->remapped = true;
+  if (change.frame->number == SYS_munmap || change.frame->number == SYS_mremap) {
+    out.arguments = pages(out.call->arguments[0], out.call->arguments[1]);
+  }
   return out;
 }
 
@@ -238,6 +246,7 @@ class LifeBuilder {
 /// stack).
 void add_threads(const replay::TraceIndex& index, const std::vector<Generation>& generations,
                  Address address, std::vector<RegionTime>& times) {
+  const std::vector<RegionTime> mappings = times;
   constexpr std::uint64_t kCloneVm = 0x100;  // linux/sched.h
   constexpr std::uint64_t kCloneThread = 0x10000;
   constexpr std::size_t kMost = 4096;
@@ -257,13 +266,13 @@ void add_threads(const replay::TraceIndex& index, const std::vector<Generation>&
     if (registers == nullptr || exit->number != SYS_clone || registers->arguments[1] == 0) continue;
     const Address top{registers->arguments[1]};
     const Address descriptor{registers->arguments[4]};
-    // Far away from the stack there is no need to fold the mappings.
-    constexpr std::uint64_t kFarthest = std::uint64_t{1} << 32;
-    if (address.value + kFarthest < top.value || top.value + kFarthest < address.value) continue;
-    const auto maps = index.maps_at(clone.event, parent->process);
-    const replay::Mapping* area = find(maps, top - 1);
-    if (area == nullptr || !area->range.contains(address)) continue;
+    const auto area = std::find_if(mappings.begin(), mappings.end(), [&](const RegionTime& time) {
+      return (!time.from || time.from->event <= clone.event) &&
+             (!time.to || clone.event < time.to->event) && time.range.contains(top - 1);
+    });
+    if (area == mappings.end()) continue;
     RegionTime out;
+    out.owner = clone.child;
     const bool above = address >= top;
     out.kind = above ? report::RegionKind::tls : report::RegionKind::stack;
     out.range =
@@ -291,6 +300,15 @@ void add_threads(const replay::TraceIndex& index, const std::vector<Generation>&
     }
     times.push_back(std::move(out));
   }
+}
+
+report::LifeEvent life_event_of(const RegionEvent& event) {
+  report::LifeEvent out;
+  out.position.event = event.event;
+  out.position.thread = event.thread;
+  out.position.process = event.process;
+  out.description = event.description;
+  return out;
 }
 
 }  // namespace
@@ -376,6 +394,43 @@ RegionLife region_life(const replay::TraceIndex& index, ProcessId process, Event
                    [](const RegionTime& a, const RegionTime& b) {
                      return (a.from ? a.from->event.value : 0) < (b.from ? b.from->event.value : 0);
                    });
+  return out;
+}
+
+std::vector<RegionTime> mapping_life(const replay::TraceIndex& index, ProcessId process,
+                                     EventNumber until, Address address) {
+  EventNumber begin;
+  for (const replay::TraceExec& exec : index.execs()) {
+    const replay::TraceThread* thread = index.thread(exec.thread);
+    if (exec.event <= until && thread != nullptr && thread->process == process) begin = exec.event;
+  }
+  std::vector<RegionTime> all = region_life(index, process, until, address).times;
+  std::vector<RegionTime> out;
+  for (const RegionTime& time : all) {
+    // A process's first mappings, and its copies of its parent's, have nobody who made them.
+    const bool made = time.from && time.from->call && time.from->process == process;
+    if (!time.owner && made && time.from->event > begin) out.push_back(time);
+  }
+  for (RegionTime& time : out) {
+    const auto thread = std::find_if(all.begin(), all.end(), [&](const RegionTime& part) {
+      return part.owner && part.kind == report::RegionKind::stack &&
+             part.from->event >= time.from->event &&
+             (!time.to || part.from->event < time.to->event);
+    });
+    if (thread == all.end()) continue;
+    time.kind = thread->kind;
+    time.description = "the " + thread->description;
+  }
+  return out;
+}
+
+report::RegionPeriod period_of(const RegionTime& time) {
+  report::RegionPeriod out;
+  out.kind = time.kind;
+  out.range = time.range;
+  out.description = time.description;
+  if (time.from) out.from = life_event_of(*time.from);
+  if (time.to) out.to = life_event_of(*time.to);
   return out;
 }
 

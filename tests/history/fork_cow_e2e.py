@@ -107,7 +107,7 @@ def main():
                 check_chain(report, options.way)
                 if failures:
                     print(result.out)
-                problems = harness.schema_problems(report, options.schema) if options.schema else []
+                problems = harness.schema_problems([(options.way, report)], options.schema) if options.schema else []
                 check(not problems, f"schema: {problems}")
     print(f"{len(failures)} failed" if failures else "good")
     return 1 if failures else 0
