@@ -61,6 +61,11 @@ class HistoryCommand final : public Command {
     command->add_option("--process", process_, "Whose address it is; else the process that failed")
         ->check(CLI::Range(1, 4194304));
     command
+        ->add_option("--at", at_,
+                     "Look back from there, not from the failure: exit, write:REGEX (the write to "
+                     "stdout or stderr that matches), fn:SYMBOL[#K] (the K-th entry)")
+        ->type_name("POINT");
+    command
         ->add_option("--limit", limit_,
                      "List at most so many writes, the newest; the others are counted")
         ->check(CLI::Range(1, 1000))
@@ -81,7 +86,7 @@ class HistoryCommand final : public Command {
     command->footer(
         "Examples: culprit history TRACE 'page->b'\n"
         "          culprit history TRACE 0x7f3a80001000 --size 4 --value 66 --format csv\n"
-        "The writes up to the failure of the process, or to its exit, are told.");
+        "The writes up to the failure of the process, or to its exit, or to --at, are told.");
     return command;
   }
 
@@ -99,6 +104,10 @@ class HistoryCommand final : public Command {
     wanted.engine = SearchEngine::forward;
     const Result<OpenTrace> trace = open_trace(wanted, progress);
     if (!trace.ok()) return report_error(trace.error());
+    options.output_source = [&] {
+      return replay::output_writes(trace->info.path, trace->command, *trace->index,
+                                   options.timeout);
+    };
     Result<report::History> history =
         provenance::address_history(*trace->replay, *trace->index, options);
     progress.pause();
@@ -125,6 +134,9 @@ class HistoryCommand final : public Command {
     if (!value_.empty()) {
       CULPRIT_ASSIGN(out.filters.value, crash::parse_hex("--value", value_));
     }
+    if (!at_.empty()) {
+      CULPRIT_ASSIGN(out.point, provenance::parse_crash_point(at_));
+    }
     if (!between_.empty()) CULPRIT_TRY(parse_between(between_, out.filters));
     CULPRIT_ASSIGN(out.source_prefixes, parse_source_maps(source_maps_));
     return {};
@@ -149,6 +161,7 @@ class HistoryCommand final : public Command {
   std::int32_t thread_ = 0;
   std::string between_;
   std::int32_t process_ = 0;
+  std::string at_;
   std::size_t limit_ = 100;
   std::string format_ = "text";
   std::string output_;

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "provenance/cached_memory.h"
-#include "provenance/crash_point.h"
 #include "provenance/heap.h"
 #include "provenance/naming.h"
 #include "provenance/pass_stats.h"
@@ -176,10 +175,19 @@ Result<report::History> address_history(replay::Replay& replay, const replay::Tr
       return {};
     }());
   }
-  CULPRIT_ASSIGN(const replay::CrashCandidate at, failure_or_end(index, options.process));
+  replay::CrashCandidate at;
+  if (options.point) {
+    phase("going to the moment that --at names");
+    CULPRIT_ASSIGN(ChosenPoint chosen,
+                   find_crash_point(replay, index, *options.point, options.process,
+                                    options.output_source, {}, remaining(), out.stats));
+    at = std::move(chosen.moment);
+  } else {
+    CULPRIT_ASSIGN(at, failure_or_end(index, options.process));
+  }
   ProcessImage image(index, at.process, at.event, options.source_prefixes);
 
-  phase("going to the end");
+  phase(options.point ? "looking at the chosen moment" : "going to the end");
   replay::PassSpec spec;
   spec.end = at.mark;
   spec.deadline = remaining();

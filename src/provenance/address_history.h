@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "provenance/crash_point.h"
 #include "replay/replay.h"
 #include "replay/trace_index.h"
 #include "report/history.h"
@@ -23,6 +24,9 @@ struct HistoryOptions {
   std::string expression;  ///< see binary/place_expression.h
   std::uint64_t size = 0;  ///< bytes; 0: those of the expression's type if that is 1 to 8, else 8
   std::optional<ProcessId> process;  ///< none: the one that failed, else the first one
+  /// Look back from there, not from the failure: then the process may be another one, too.
+  std::optional<CrashPoint> point;
+  OutputSource output_source;  ///< for `point`, where it is a write
   report::HistoryFilters filters;
   std::size_t limit = 100;  ///< writes that are listed, and regions; 1–1000
   std::chrono::milliseconds timeout{120'000};
@@ -30,11 +34,11 @@ struct HistoryOptions {
   std::function<void(std::string_view phase, std::uint64_t hits)> progress;
 };
 
-/// Looks at the moment of the process's failure (or of its exit), and back from there: nothing
-/// after it is told. Two or three passes, and one for each caller of a mapping change that is
-/// named, at most 16. The tool's, program's and trace's descriptions are the caller's to fill, the
-/// process's excepted. Errors: usage (no such process; an expression that names no place, a size
-/// that cannot be), replay_failed, timeout.
+/// Looks at the moment of the process's failure (or of its exit), or at the chosen one, and back
+/// from there: nothing after it is told. Two or three passes, and one for each caller of a mapping
+/// change that is named, at most 16. The tool's, program's and trace's descriptions are the
+/// caller's to fill, the process's excepted. Errors: usage (no such process; an expression that
+/// names no place, a size that cannot be; find_crash_point), replay_failed, timeout.
 [[nodiscard]] Result<report::History> address_history(replay::Replay& replay,
                                                       const replay::TraceIndex& index,
                                                       const HistoryOptions& options);

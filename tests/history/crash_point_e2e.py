@@ -36,6 +36,12 @@ def triage(culprit, trace, at, address):
     return json.loads(result.out) if result.code in (0, 3) else None
 
 
+def history(culprit, trace, at, address):
+    result = harness.run([culprit, "history", "--format", "json", "--at", at, str(trace), address], timeout=100)
+    check(result.code == 0 and not result.problems, f"history {at} {address}: exit {result.code}: {result.err}")
+    return json.loads(result.out) if result.code == 0 else None
+
+
 def stored(report, line):
     return report and any(h["kind"] == "store" and h["writer"].get("line") == line for h in report["hops"])
 
@@ -71,6 +77,23 @@ def main():
         check(none and none["suspect"]["value"] == "0x0", "at the third entry table[3] is not")
         inside = triage(options.culprit, trace, "fn:fill#4", "wrong")
         check(inside and inside["crash"]["position"]["event"] > 0, "a local of the caller")
+
+        whole = history(options.culprit, trace, "exit", "table[3].id")
+        check(whole and whole["writes"][-1]["writer"]["line"] == line_of("fill"), "history: who filled table[3]")
+        early = history(options.culprit, trace, "fn:fill#4", "table[3].id")
+        check(whole and early and len(early["writes"]) == len(whole["writes"]) - 1, "history: not yet at the entry")
+        local = history(options.culprit, trace, "write:^bad item [0-9]+$", "wrong")
+        check(local and local["writes"][-1]["value_after"] == "0x67", "history: a local of a frame at the message")
+        check(local and local["location"]["size"] == 4, "history: an int has 4 bytes")
+        check(local and local["evaluated_at"]["event"] < whole["evaluated_at"]["event"], "history: before the end")
+
+        both = harness.run([options.culprit, "triage", "--at", "exit", "--address", "table[3].id", "--at-event", "9",
+                            "--at-thread", "1", "--at-pc", "0x1", str(trace)], timeout=100)
+        check(both.code == 2 and both.err.count("\n") == 1 and "say one of them" in both.err, f"both: {both.err}")
+        for at, address in (("fn:nobody", "wrong"), ("write:(", "wrong"), ("later", "wrong"), ("exit", "nobody")):
+            result = harness.run([options.culprit, "history", "--at", at, str(trace), address], timeout=100)
+            check(result.code == 2 and not result.problems and len(result.err.splitlines()) == 1,
+                  f"history {at} {address}: exit {result.code}: {result.err}")
 
         for at, address in (("fn:fill#5", "wrong"), ("fn:nobody", "wrong"), ("fn:", "wrong"), ("fn:fill#x", "wrong"),
                             ("write:nothing like it", "wrong"), ("write:(", "wrong"), ("later", "wrong"),
