@@ -5,7 +5,7 @@
 # To build the tool and to run it.
 # shellcheck disable=SC2034
 tool_packages=(g++ cmake ninja-build llvm-19-dev libzydis-dev nlohmann-json3-dev libfmt-dev
-  libcli11-dev zlib1g-dev libzstd-dev libarchive-dev rr)
+  libcli11-dev libre2-dev pkg-config zlib1g-dev libzstd-dev libarchive-dev rr)
 # The Go crash of the quick start.
 # shellcheck disable=SC2034
 fixture_packages=(golang-1.19-go golang-1.19-src gcc libc6-dev python3-minimal)

@@ -222,7 +222,9 @@ class History(Subcommand):
         if not tool.has_command("history"):
             raise Failure("this culprit has no `culprit history`: a newer one lists all writes")
         say(f"{harmless(argument)} at {address:#x}, {size} bytes, holds {value:#x} at event {event}.")
-        code, out, err = tool.run_tool(["-q", "history", trace, f"{address:#x}"])
+        process = gdb.selected_thread().ptid[0]
+        code, out, err = tool.run_tool(["-q", "history", "--process", str(process), "--size", str(size), "--",
+                                        trace, f"{address:#x}"])
         if code not in (0, 3):
             raise Failure(f"culprit history ended with {code}: {last_line(err)}")
         gdb.write(out)

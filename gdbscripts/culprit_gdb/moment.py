@@ -69,7 +69,7 @@ class Moment:
         self.process = thread.ptid[0]
 
     def options(self):
-        """The same for `culprit triage` and `culprit history`."""
+        """Of `culprit triage`: this moment."""
         registers = ",".join(f"{name}={value:#x}" for name, value in self.registers.items())
         return ["--at-event", str(self.event), "--at-thread", str(self.thread), "--at-pc", f"{self.pc:#x}",
                 "--at-registers", registers]

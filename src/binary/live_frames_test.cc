@@ -15,6 +15,7 @@
 
 #include "binary/debug_type.h"
 #include "binary/module_map.h"
+#include "binary/place_expression.h"
 #include "binary/symbolizer.h"
 #include "binary/test_support.h"
 #include "binary/unwinder.h"
@@ -283,6 +284,61 @@ TEST_P(LiveFrames, PointersNameWhatTheyPointTo) {
     const auto own = finder.describe_address(view(trace, outer), where + 8);
     ASSERT_TRUE(own.has_value());
     EXPECT_EQ(own->expression, "target.name");
+  };
+  symbol<int(Callback, const void*)>("visit_pointee")(callback, &handler);
+  EXPECT_EQ(calls, 1);
+}
+
+TEST_P(LiveFrames, ExpressionsNamePlaces) {
+  load("frames.c");
+  if (IsSkipped() || HasFatalFailure()) return;
+  int calls = 0;
+  const Handler handler = [&](const Registers& registers, Address where) {
+    ++calls;
+    const Backtrace trace = Unwinder(*map_).unwind(registers, memory_);
+    const VariableFinder finder(*map_);
+    std::vector<FrameView> views;
+    for (std::size_t i = frame_in(trace, "fill"); i < trace.frames.size(); ++i) {
+      views.push_back(view(trace, i));
+    }
+    const auto place = [&](std::string_view text) {
+      return find_place(finder, views, memory_, text);
+    };
+    // A local of an outer frame, a global, and what is no expression or names nothing.
+    const auto outer = place("target.name");
+    ASSERT_TRUE(outer.ok()) << outer.error().message;
+    EXPECT_EQ(outer->address, where + 8);
+    EXPECT_EQ(outer->size, 8U);
+    EXPECT_EQ(outer->type_name, "const char*");
+    const auto through = place("(*out).name");
+    EXPECT_EQ(through.ok(), place("out->name").ok());
+    if (!GetParam().optimized()) {
+      ASSERT_TRUE(through.ok()) << through.error().message;
+    }
+    if (through.ok()) {
+      EXPECT_EQ(through->address, where + 8);
+    }
+    const auto first = place("global_values");
+    const auto third = place("global_values[0x3]");
+    ASSERT_TRUE(first.ok() && third.ok());
+    EXPECT_EQ(first->size, 32U);
+    EXPECT_EQ(third->address, first->address + 12);
+    EXPECT_EQ(place("*global_values")->address, first->address);
+    EXPECT_EQ(place(" global_values [ -1 ] ")->address, first->address - 4);
+    EXPECT_EQ(place("static_point.y")->address, place("static_point")->address + 4);
+    EXPECT_EQ(place("global_values.x").error().code, ErrorCode::not_found);
+    EXPECT_EQ(place("static_point.z").error().code, ErrorCode::not_found);
+    EXPECT_EQ(place("no_such_name").error().code, ErrorCode::not_found);
+    EXPECT_EQ(place("*static_point").error().code, ErrorCode::not_found);
+    for (const std::string& text :
+         {std::string(), std::string("1"), std::string("global_values["),
+          std::string("global_values[1"), std::string("global_values[]"),
+          std::string("global_values[99999999999999999999]"), std::string("static_point."),
+          std::string("static_point y"), std::string("a::"), std::string("+x"),
+          std::string(200, '('), std::string(200, '*'), std::string(300, 'x'),
+          std::string("x\0y", 3)}) {
+      EXPECT_EQ(place(text).error().code, ErrorCode::usage) << text;
+    }
   };
   symbol<int(Callback, const void*)>("visit_pointee")(callback, &handler);
   EXPECT_EQ(calls, 1);

@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "cli/completion_command.h"
 #include "cli/doctor_command.h"
+#include "cli/history_command.h"
 #include "cli/open_command.h"
 #include "cli/record_command.h"
 #include "cli/report_command.h"
@@ -18,6 +19,7 @@ std::vector<std::unique_ptr<Command>> all_commands() {
   out.push_back(make_run_command());
   out.push_back(make_record_command());
   out.push_back(make_triage_command());
+  out.push_back(make_history_command());
   out.push_back(make_ci_command());
   out.push_back(make_batch_command());
   out.push_back(make_report_command());

@@ -26,7 +26,8 @@ class RunCommand final : public Command {
     triage_.add_to(*command, "--triage-timeout");
     record_.add_to(*command, /*searches=*/true);
     command->footer(
-        "Example: culprit run --retries 20 --json report.json -- ./reproducer --seed 7\n"
+        "Examples: culprit run --retries 20 --json report.json -- ./reproducer --seed 7\n"
+        "          culprit run --at 'write:Corruption!' --address 'page->b' -- ./stress\n"
         "Without --json the report is culprit-report.json in the trace's directory.");
     return command;
   }
@@ -36,6 +37,15 @@ class RunCommand final : public Command {
     if (!options.ok()) return report_error(options.error());
     Result<TriageRequest> request = triage_.request();
     if (!request.ok()) return report_error(request.error());
+    if (request->point) {
+      // The moment is chosen: whatever ends the run after it is a failure.
+      options->until.exit = true;
+      if (request->point->pattern) {
+        options->failure_output = [pattern = *request->point->pattern](std::string_view output) {
+          return pattern.found_in(output);
+        };
+      }
+    }
     if (record_.engine == "forward") request->engine = SearchEngine::forward;
     // Exact ticks are there to run backwards.
     if (record_.engine == "reverse" || record_.engine == "exact") {

@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "cli/triage.h"
+#include "cli/search_choice.h"
 
 namespace culprit::cli {
 namespace {

@@ -4,25 +4,21 @@
 #include <sys/resource.h>
 
 #include <cstdio>
-#include <memory>
 #include <string_view>
 
 #include "agent/launch.h"
 #include "base/file.h"
 #include "base/subprocess.h"
 #include "cli/exit_codes.h"
+#include "cli/open_trace.h"
 #include "cli/terminal.h"
 #include "provenance/engine.h"
 #include "recorder/engine_choice.h"
 #include "recorder/engine_probe.h"
 #include "recorder/trace_info.h"
-#include "replay/forward_replay.h"
-#include "replay/reverse_replay.h"
-#include "replay/trace_index.h"
 #include "report/json.h"
 #include "report/text.h"
 #include "verdict/judge.h"
-#include "x86/stores_into.h"
 
 namespace culprit::cli {
 namespace {
@@ -81,24 +77,14 @@ std::string revisit_prefix(const recorder::RrProgram& rr, const std::filesystem:
 }  // namespace
 
 Result<report::Report> triage(const TriageRequest& request, Progress& progress) {
-  CULPRIT_ASSIGN(const recorder::TraceInfo info, recorder::examine_trace(request.trace));
-  CULPRIT_ASSIGN(const recorder::RrProgram rr, recorder::find_rr());
-  CULPRIT_ASSIGN(const std::filesystem::path agent, agent::find_agent());
-
-  replay::RrCommand command;
-  command.rr = rr.path;
-  command.agent = agent;
-
-  progress.phase("reading the trace");
-  CULPRIT_ASSIGN(replay::TraceIndex loaded,
-                 replay::TraceIndex::load(info.path, command, request.timeout));
-  const auto index = std::make_shared<const replay::TraceIndex>(std::move(loaded));
-  const bool hardware_ticks = index->has_ticks() && !info.has_landings && !info.has_exact_ticks;
-  const auto engine = recorder::choose_replay_engine(
-      hardware_ticks,
-      hardware_ticks ? recorder::probe_hardware_counters() : recorder::Capability{});
-  if (!engine.ok()) return engine.error().with_context(info.path.string());
-  command.software_ticks = *engine == recorder::Engine::software;
+  TraceToOpen wanted;
+  wanted.path = request.trace;
+  wanted.timeout = request.timeout;
+  wanted.engine = request.engine;
+  wanted.rsp_log = request.rsp_log;
+  CULPRIT_ASSIGN(const OpenTrace trace, open_trace(wanted, progress));
+  const recorder::TraceInfo& info = trace.info;
+  const replay::RrCommand& command = trace.command;
 
   provenance::TriageOptions options;
   options.max_hops = request.max_hops;
@@ -106,11 +92,15 @@ Result<report::Report> triage(const TriageRequest& request, Progress& progress) 
   if (request.pid) options.process = ProcessId{*request.pid};
   options.overrides = request.overrides;
   options.at = request.at;
+  options.point = request.point;
+  options.output_source = [&] {
+    return replay::output_writes(info.path, command, *trace.index, request.timeout);
+  };
   options.slot_size = request.slot_size;
   options.source_prefixes = request.source_prefixes;
   options.debug_directories = request.debug_directories;
   options.trace_directory = shell_quoted(info.path.string());
-  options.revisit_prefix = revisit_prefix(rr, agent, command.software_ticks);
+  options.revisit_prefix = revisit_prefix(trace.rr, command.agent, command.software_ticks);
   options.progress = [&progress](std::string_view phase, std::uint64_t hits) {
     progress.phase(phase);
     progress.hits(hits);
@@ -120,56 +110,11 @@ Result<report::Report> triage(const TriageRequest& request, Progress& progress) 
     CULPRIT_ASSIGN(options.output, output_of(info, command, request.timeout));
   }
 
-  const std::string ticks = info.has_exact_ticks     ? "exact"
-                            : command.software_ticks ? "software"
-                                                     : "hardware";
-  const bool real_ticks = index->has_ticks() && !info.has_landings;
-  CULPRIT_ASSIGN(const SearchChoice choice,
-                 choose_search(request.engine, {real_ticks, index->frames().size(),
-                                                index->processes().size()}));
-  std::unique_ptr<replay::Replay> replay;
-  const replay::ReverseReplay* reverse_replay = nullptr;
-  if (choice.engine == SearchEngine::reverse) {
-    replay::ReverseOptions reverse;
-    reverse.trace_dir = info.path;
-    reverse.command = command;
-    reverse.index = index;
-    reverse.ticks = ticks;
-    reverse.stores = x86::stores_into;
-    if (!request.rsp_log.empty()) {
-      CULPRIT_ASSIGN(reverse.log, replay::gdb::TranscriptLog::open(request.rsp_log));
-    }
-    CULPRIT_ASSIGN(auto opened, replay::ReverseReplay::open(std::move(reverse)));
-    reverse_replay = opened.get();
-    replay = std::move(opened);
-  } else {
-    replay::ForwardOptions forward;
-    forward.trace_dir = info.path;
-    forward.command = command;
-    forward.index = index;
-    forward.ticks = ticks;
-    CULPRIT_ASSIGN(replay, replay::ForwardReplay::open(std::move(forward)));
-  }
-  CULPRIT_ASSIGN(report::Report report, provenance::follow_chain(*replay, *index, options));
+  CULPRIT_ASSIGN(report::Report report,
+                 provenance::follow_chain(*trace.replay, *trace.index, options));
 
-  report.tool.version = CULPRIT_VERSION;
-  report.program.argv = info.command;
-  report.program.cwd = info.working_directory;
-  report.trace.directory = info.path.string();
-  report.trace.rr_version = rr.version_text;
-  report.trace.events = index->frames().size();
+  describe_trace(trace, report.tool, report.program, report.trace, report.engine);
   report.trace.recorded.attempts = request.attempts;
-  report.trace.recorded.exit_status = info.exit_code;
-  report.trace.recorded.signal = info.signal;
-  report.engine.name = replay->engine_name();
-  report.engine.ticks = ticks;
-  report.engine.choice = choice.why;
-  if (reverse_replay != nullptr) report.engine.limitations = reverse_replay->remarks();
-  if (ticks == "software") {
-    report.engine.limitations.push_back(
-        "made without hardware counters: moments are named by rr's event number and by the count of a "
-        "probe's hits, not by ticks, and the replay runs forward only");
-  }
   for (const std::string& changed : info.changed_binaries) {
     report.warnings.push_back(changed + " has changed since the recording");
   }
@@ -177,28 +122,6 @@ Result<report::Report> triage(const TriageRequest& request, Progress& progress) 
   report.stats.peak_memory_bytes = peak_memory();
   progress.pause();
   return report;
-}
-
-Result<SearchChoice> choose_search(SearchEngine wanted, const TraceFacts& trace) {
-  // A forward pass over fewer events takes seconds, and a pass knows more: the heap's blocks, silent stores.
-  constexpr std::size_t kLongTrace = 300'000;
-  const char* const obstacle = !trace.has_ticks     ? "the trace has no ticks to run backwards by"
-                               : trace.processes > 1 ? "the trace has several processes"
-                                                     : nullptr;
-  switch (wanted) {
-    case SearchEngine::forward:
-      return SearchChoice{SearchEngine::forward, "asked for"};
-    case SearchEngine::reverse:
-      if (obstacle != nullptr) {
-        return Error{ErrorCode::usage, std::string("--engine reverse: ") + obstacle};
-      }
-      return SearchChoice{SearchEngine::reverse, "asked for"};
-    case SearchEngine::automatic:
-      break;
-  }
-  if (obstacle != nullptr) return SearchChoice{SearchEngine::forward, obstacle};
-  if (trace.events < kLongTrace) return SearchChoice{SearchEngine::forward, "the trace is short"};
-  return SearchChoice{SearchEngine::reverse, "the trace is long"};
 }
 
 Status show_report(const report::Report& report, const ReportOutput& output) {

@@ -11,31 +11,13 @@
 
 #include "base/progress.h"
 #include "base/result.h"
+#include "cli/search_choice.h"
 #include "crash/overrides.h"
 #include "provenance/asked_moment.h"
+#include "provenance/crash_point.h"
 #include "report/model.h"
 
 namespace culprit::cli {
-
-/// How a trace is searched.
-enum class SearchEngine : std::uint8_t {
-  automatic,  ///< choose_search()
-  forward,    ///< passes from the start of the trace
-  reverse,    ///< rr's own reverse execution
-};
-
-/// The engine for a trace, and why in a few words. Errors: usage (reverse was asked for, and the trace cannot
-/// be searched so).
-struct SearchChoice {
-  SearchEngine engine = SearchEngine::forward;
-  std::string why;
-};
-struct TraceFacts {
-  bool has_ticks = false;     ///< rr's: hardware or exact, not landings
-  std::size_t events = 0;
-  std::size_t processes = 1;
-};
-[[nodiscard]] Result<SearchChoice> choose_search(SearchEngine wanted, const TraceFacts& trace);
 
 /// What to do with a trace.
 struct TriageRequest {
@@ -46,8 +28,10 @@ struct TriageRequest {
   SearchEngine engine = SearchEngine::automatic;
   std::string rsp_log;  ///< reverse: a transcript of all packets is written to this file; empty: none
   crash::Overrides overrides;
-  std::optional<provenance::AskedMoment> at;  ///< begin there, with overrides.address, not at a crash
-  std::uint32_t slot_size = 8;                ///< bytes of the slot of overrides.address
+  std::optional<provenance::CrashPoint> point;  ///< begin there in place of the failure
+  /// Begin there, with the slot that is named, not at a crash. Not together with `point`.
+  std::optional<provenance::AskedMoment> at;
+  std::uint32_t slot_size = 0;  ///< bytes of the slot that is named; 0: of its type, else 8
   std::vector<std::pair<std::string, std::string>> source_prefixes;
   std::vector<std::string> debug_directories;  ///< looked into before the system's
   unsigned attempts = 0;  ///< recordings that were made, for the report; 0: not known

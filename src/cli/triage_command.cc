@@ -36,6 +36,7 @@ class TriageCommand final : public Command {
     command->footer(
         "Examples:\n"
         "  culprit triage --json report.json ~/.local/share/culprit/reproducer-0\n"
+        "  culprit triage --at 'write:^assert' --address 'table[3].next' TRACE\n"
         "  culprit triage TRACE --address 0x7ffd1000 --at-event 101 --at-thread 4711 --at-pc "
         "0x401180\n"
         "Exit code 0: the chain is complete; 3: it stops before the origin, and the report says "
@@ -50,6 +51,10 @@ class TriageCommand final : public Command {
     auto moment = moment_.moment();
     if (!moment.ok()) return report_error(moment.error());
     request->at = *std::move(moment);
+    if (request->at && request->point) {
+      return report_error({ErrorCode::usage,
+                           "--at and --at-event each name a moment to begin at: say one of them"});
+    }
     Progress progress(common.verbosity());
     std::optional<OpenedBundle> bundle;
     if (bundle::looks_like_bundle(trace_)) {

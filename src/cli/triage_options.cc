@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/file.h"
+#include "cli/slot_option.h"
 
 namespace culprit::cli {
 
@@ -19,11 +20,20 @@ void TriageFlags::add_to(CLI::App& command, const std::string& timeout_name) {
   command.add_option("--pid", pid, "The recorded process that failed, if several did")
       ->check(CLI::Range(1, 4194304));
   command.add_option("--pointer", pointer, "The bad value, in hexadecimal")->type_name("HEX");
-  command.add_option("--address", address, "The address of the slot that holds it, in hexadecimal")
-      ->type_name("HEX");
-  command.add_option("--size", slot_size, "Bytes of the slot of --address")
-      ->check(CLI::Range(1, 8))
-      ->capture_default_str();
+  command
+      .add_option("--address", address,
+                  "The slot that holds it: an address in hexadecimal, or an expression of the "
+                  "program's source for the frames of the crash (page->b)")
+      ->type_name("HEX|EXPR");
+  command
+      .add_option("--at", at,
+                  "Begin there in place of the failure: exit, write:REGEX (the write to stdout or "
+                  "stderr that matches), fn:SYMBOL[#K] (the K-th entry)")
+      ->type_name("POINT");
+  command
+      .add_option("--size", slot_size,
+                  "Bytes of the slot of --address (default: those of the expression's type, or 8)")
+      ->check(CLI::Range(1, 8));
   command.add_option("--report", report_file, "Read the crash text from this file")
       ->type_name("FILE");
   command
@@ -57,21 +67,19 @@ Result<TriageRequest> TriageFlags::request() const {
     CULPRIT_ASSIGN(out.overrides.pointer, crash::parse_hex("--pointer", pointer));
   }
   if (!address.empty()) {
-    CULPRIT_ASSIGN(const std::uint64_t value, crash::parse_hex("--address", address));
-    out.overrides.address = Address{value};
+    CULPRIT_ASSIGN(NamedSlot slot, parse_slot("--address", address));
+    out.overrides.address = slot.address;
+    out.overrides.expression = std::move(slot.expression);
+  }
+  if (!at.empty()) {
+    CULPRIT_ASSIGN(out.point, provenance::parse_crash_point(at));
   }
   if (!report_file.empty()) {
     auto text = read_file(report_file, kReportLimit);
     if (!text.ok()) return Error{ErrorCode::usage, "--report: " + text.error().message};
     out.overrides.report_text = *std::move(text);
   }
-  for (const std::string& map : source_maps) {
-    const std::size_t equals = map.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return Error{ErrorCode::usage, "--source-map " + map + ": say OLD=NEW"};
-    }
-    out.source_prefixes.emplace_back(map.substr(0, equals), map.substr(equals + 1));
-  }
+  CULPRIT_ASSIGN(out.source_prefixes, parse_source_maps(source_maps));
   return out;
 }
 

@@ -21,9 +21,10 @@ struct TriageFlags {
   std::string json;
   std::string pointer;
   std::string address;
+  std::string at;
   std::string report_file;
   std::vector<std::string> source_maps;
-  std::uint32_t slot_size = 8;
+  std::uint32_t slot_size = 0;
   bool backtraces = false;
 
   /// `timeout_name`: `run` has another --timeout already.

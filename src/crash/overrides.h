@@ -18,9 +18,12 @@ namespace culprit::crash {
 struct Overrides {
   std::optional<std::uint64_t> pointer;    ///< --pointer: the bad value
   std::optional<Address> address;          ///< --address: the slot that holds it
+  std::string expression;  ///< --address: the same, as an expression of the program's source
   std::optional<std::string> report_text;  ///< the contents of --report's file
 
-  [[nodiscard]] bool empty() const { return !pointer && !address && !report_text; }
+  [[nodiscard]] bool empty() const {
+    return !pointer && !address && expression.empty() && !report_text;
+  }
 };
 
 /// A number of up to 64 bits in hexadecimal, with or without "0x"; nothing else (no sign, space,

@@ -18,6 +18,7 @@
 #include "provenance/last_writer.h"
 #include "provenance/pointer_origin.h"
 #include "provenance/process_image.h"
+#include "provenance/region_life.h"
 #include "provenance/source_passes.h"
 #include "provenance/start_block.h"
 
@@ -60,7 +61,10 @@ class Chain {
 
  private:
   Status pick_crash();
+  Status pick_point();
   [[nodiscard]] binary::DebugFileSearch debug_files() const;
+  /// The image of a process at an event: made once, and kept to the end.
+  ProcessImage& image_at(ProcessId process, EventNumber event);
   void pick_suspect();
   Status find_first_link();
   /// The moment that the user named, in place of a crash (chain_question.cc).
@@ -79,7 +83,8 @@ class Chain {
   /// The writer is a collector's sweep: ends the chain with what hid the block from the collector.
   bool given_up_by_collector(const LastWriter& found, const ResolvedSource& resolved);
   void add_kept_reference(const Link::Reader& reader);
-  void add_change_of_owner(Address hidden, EventNumber swept, const Moment& registered);
+  void add_change_of_owner(Address hidden, const std::vector<RegionTime>& life,
+                           const Moment& registered);
   void mark_ended_thread(report::Hop& hop, EventNumber swept) const;
   /// Adds the system call that unmapped what the crash touched, if there was one.
   void explain_unmapped();
@@ -129,6 +134,10 @@ class Chain {
   void add_load(const ResolvedSource& resolved, const binary::CodeLocation& user, std::uint64_t value);
   /// The kernel's or a mapping's bytes. True: they came from where the chain goes on.
   bool end_at_kernel(const WriterHit& writer, const ResolvedSource& resolved);
+  /// Where the bytes had been that a system call brought into the slot; the chain goes on there: true.
+  bool follow_older_bytes(const WriterHit& change);
+  /// The newest store of an instruction into the slot, as a side branch of the hop `parent`.
+  void add_last_store(const replay::Mark& until, std::uint32_t parent);
 
   /// Which argument or environment variable the address is of. One pass.
   std::optional<StartBlockPart> part_of_start_block(const replay::Mark& exec, Address address);
@@ -175,7 +184,8 @@ class Chain {
   void stop(const Error& error);
   void begin_phase(std::string name);
   [[nodiscard]] std::chrono::milliseconds remaining() const;
-  [[nodiscard]] bool use_slot(Address address, std::optional<std::uint64_t> value);
+  [[nodiscard]] bool use_slot(std::optional<std::uint64_t> value);
+  void notice_in_program();
 
   replay::Replay& replay_;
   const replay::TraceIndex& index_;

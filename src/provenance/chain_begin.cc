@@ -11,7 +11,8 @@
 namespace culprit::provenance {
 
 /// Uses a slot that was named, if it holds what it should.
-bool Chain::use_slot(Address address, std::optional<std::uint64_t> value) {
+bool Chain::use_slot(std::optional<std::uint64_t> value) {
+  const Address address = scene_.named_address;
   if (!scene_.named_place || !scene_.named_value) {
     image_->warn(fmt::format("{} is not readable at the crash", to_hex(address)));
     return false;
@@ -35,15 +36,19 @@ Status Chain::find_first_link() {
       if (named == nullptr && s.slot) named = &s;
     }
   }
-  std::optional<ByteRange> named_range;
-  if (named != nullptr) {
-    const bool users = named->slot == options_.overrides.address;
-    named_range = ByteRange{*named->slot, users ? options_.slot_size : 8};
-  }
   begin_phase("going to the crash");
-  CULPRIT_ASSIGN(scene_, visit_crash(replay_, *image_, candidate_,
-                                     named_range, remaining(),
-                                     report_.stats));
+  SlotName name;
+  name.expression = options_.overrides.expression;
+  if (named != nullptr && name.expression.empty()) name.address = named->slot;
+  const bool users = !name.expression.empty() ||
+                     (options_.overrides.address && name.address == options_.overrides.address);
+  if (users) name.size = options_.slot_size;
+  CULPRIT_ASSIGN(scene_,
+                 visit_crash(replay_, *image_, candidate_, name, remaining(), report_.stats));
+  if (!scene_.named_trouble.empty()) {
+    return Error{ErrorCode::usage, "--address: " + scene_.named_trouble};
+  }
+  if (options_.point) notice_in_program();
   report_.crash.position = report_position(*image_, scene_.moment.position, nullptr);
   report_.crash.frames = report_frames(*image_, scene_.moment.frames);
   if (scene_.fault && !report_.crash.fault_address) {
@@ -52,17 +57,20 @@ Status Chain::find_first_link() {
 
   report::Suspect out;
   begin_phase("finding the slot that holds the bad value");
-  if (named != nullptr && use_slot(*named->slot, named->value)) {
+  if (!name.expression.empty() && use_slot(options_.overrides.pointer)) {
+    out.how_chosen = "the user names the slot: " + name.expression;
+    out.confidence = report::Confidence::proved;
+  } else if (named != nullptr && name.address && use_slot(named->value)) {
     out.how_chosen = "the crash report names the slot";
     out.description = named->description;
     out.confidence = report::Confidence::proved;
-  } else if (options_.overrides.address) {
+  } else if (options_.overrides.address || !name.expression.empty()) {
     // The user said where to begin; beginning anywhere else would answer another question.
     report_.hops.push_back(crash_hop(*image_, scene_, reporting_, nullptr, nullptr, style_));
     stop(
         report::StopReason::value_not_found,
         fmt::format("{}, the slot named by --address, does not hold a value to follow at the crash",
-                    to_hex(*options_.overrides.address)));
+                    to_hex(scene_.named_address)));
     return {};
   } else if (suspect != nullptr) {
     out.value = *suspect->value;
@@ -170,6 +178,18 @@ Status Chain::find_first_link() {
   report_.hops.push_back(
       crash_hop(*image_, scene_, reporting_, &link_->slot, &link_->place.location, style_));
   return {};
+}
+
+/// A program that ends itself is in its library's code then: its own innermost frame is what
+/// noticed.
+void Chain::notice_in_program() {
+  if (!reporting_.empty()) return;
+  const binary::Module* main = image_->modules().main_module();
+  for (const WalkFrame& frame : scene_.moment.frames) {
+    if (main == nullptr || frame.code.module != main || frame.code.best_name().empty()) continue;
+    reporting_ = frame.code.best_name();
+    return;
+  }
 }
 
 /// The access was made through the stack pointer or near it, where no stack is any more.

@@ -45,15 +45,7 @@ bool Chain::follow_input(const WriterHit& writer, report::Hop& hop) {
 bool Chain::cross_to(const KernelInput& input, const Slot& slot) {
   const DescriptorCall& call = input.write->call;
   ProcessImage* const here = image_;
-  ProcessImage* there = nullptr;
-  for (const auto& image : images_) {
-    if (image->process() == call.process && image->mapped_at() == call.event) there = image.get();
-  }
-  if (there == nullptr) {
-    images_.push_back(std::make_unique<ProcessImage>(index_, call.process, call.event,
-                                                     options_.source_prefixes, debug_files()));
-    there = images_.back().get();
-  }
+  ProcessImage* const there = &image_at(call.process, call.event);
   Link next;
   next.slot = Slot{*input.buffer, slot.size, slot.value};
   next.before = mark_of(call, replay::Mark::Kind::syscall_entry);

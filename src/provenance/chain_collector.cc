@@ -9,19 +9,26 @@
 
 #include "provenance/chain.h"
 #include "provenance/collector_passes.h"
-#include "provenance/mapping_history.h"
 #include "provenance/naming.h"
+#include "provenance/region_life.h"
+#include "provenance/visit.h"
 #include "report/suspect_words.h"
 
 namespace culprit::provenance {
 namespace {
 
-/// The frame after the last one that surely came before a position: its thread's last system call
-/// has returned there.
+/// The last frame that surely came before a position: its thread's last system call has returned
+/// there.
 EventNumber end_of_last_call(const replay::TraceIndex& index, const replay::Position& position) {
   const EventNumber entered = index.event_of(position);
   const EventNumber returned = index.event_of_syscall_exit(position.thread, position.syscalls);
-  return EventNumber{std::max(entered.value, returned.value) + 1};
+  return std::max(entered, returned);
+}
+
+std::vector<report::RegionPeriod> periods_of(const std::vector<RegionTime>& life) {
+  std::vector<report::RegionPeriod> out;
+  for (const RegionTime& time : life) out.push_back(period_of(time));
+  return out;
 }
 
 }  // namespace
@@ -31,16 +38,17 @@ void Chain::add_earlier_life(report::Hop& hop, const replay::Position& position)
                         hop.location->region != report::RegionKind::runtime_object)) {
     return;
   }
-  auto history =
-      mapping_history(*image_, hop.location->address, end_of_last_call(image_->index(), position));
-  if (history.size() < 2) return;
-  const report::RegionPeriod& earlier = history[history.size() - 2];
+  const auto life =
+      mapping_life(image_->index(), image_->process(), end_of_last_call(image_->index(), position),
+                   hop.location->address);
+  if (life.size() < 2) return;
+  const RegionTime& earlier = life[life.size() - 2];
   // A mapping over a part of another one, as reserved memory is put to use, is no new life.
-  if (earlier.to->position.event == history.back().from->position.event) return;
+  if (!earlier.to || earlier.to->event == life.back().from->event) return;
   if (!hop.note.empty()) hop.note += "; ";
-  hop.note +=
-      fmt::format("until {} the addresses were {}", earlier.to->description, earlier.description);
-  hop.location->history = std::move(history);
+  hop.note += fmt::format("until {} by thread {} the addresses were {}", earlier.to->description,
+                          earlier.to->thread.value, earlier.description);
+  hop.location->history = periods_of(life);
 }
 
 bool Chain::given_up_by_collector(const LastWriter& found, const ResolvedSource& resolved) {
@@ -62,13 +70,13 @@ bool Chain::given_up_by_collector(const LastWriter& found, const ResolvedSource&
     return true;
   }
   const Address hidden = sweep.hidden_by->range.start;
-  const auto history = mapping_history(*image_, hidden, swept);
+  const auto life = mapping_life(image_->index(), image_->process(), swept, hidden);
   if (sweep.registration) {
-    add_change_of_owner(hidden, swept, sweep.registration->moment);
+    add_change_of_owner(hidden, life, sweep.registration->moment);
     report_.hops.push_back(registration_hop(*image_, sweep.registration->moment,
                                             sweep.registration->code, sweep.registration->location,
                                             collector->registrar()));
-    report_.hops.back().location->history = history;
+    report_.hops.back().location->history = periods_of(life);
     mark_ended_thread(report_.hops.back(), swept);
   }
   stop(report::StopReason::origin_found,
@@ -102,19 +110,29 @@ void Chain::add_kept_reference(const Link::Reader& reader) {
 }
 
 /// The system calls that took the registered memory away and gave its addresses to somebody else.
-void Chain::add_change_of_owner(Address hidden, EventNumber swept, const Moment& registered) {
+void Chain::add_change_of_owner(Address hidden, const std::vector<RegionTime>& life,
+                                const Moment& registered) {
   const EventNumber since = report_position(*image_, registered.position, nullptr).event;
-  const auto changes = mapping_changes(image_->index(), image_->process(), hidden, swept);
-  const MappingChange* mapped = nullptr;
-  const MappingChange* unmapped = nullptr;
-  for (const MappingChange& change : changes) {
-    if (change.event < since) continue;
-    (change.made ? mapped : unmapped) = &change;
+  struct Change {
+    const RegionEvent* event = nullptr;
+    bool made = false;
+    ByteRange range;
+  };
+  Change mapped;
+  Change unmapped;
+  for (const RegionTime& time : life) {
+    if (time.from->event >= since) mapped = {&*time.from, true, time.range};
+    // Where something else was mapped over it, its maker is named already.
+    const bool given_back = time.to && time.to->event >= since && !time.to->arguments.empty();
+    if (given_back) unmapped = {&*time.to, false, time.to->arguments};
   }
-  for (const MappingChange* change : {mapped, unmapped}) {
-    if (change == nullptr) continue;
-    auto moment = visit_change(replay_, *image_, *change, remaining(), report_.stats);
-    if (moment.ok()) report_.hops.push_back(mapping_change_hop(*image_, *change, *moment, hidden));
+  for (const Change& change : {mapped, unmapped}) {
+    if (change.event == nullptr || !change.event->caller || !change.event->call) continue;
+    auto moment = visit(replay_, *image_, *change.event->caller, remaining(), report_.stats);
+    if (moment.ok() && *moment) {
+      report_.hops.push_back(mapping_change_hop(*image_, *change.event->call, change.made,
+                                                change.range, **moment, hidden));
+    }
   }
 }
 

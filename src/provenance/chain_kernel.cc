@@ -96,8 +96,8 @@ bool Chain::end_at_kernel(const WriterHit& writer, const ResolvedSource& resolve
   if (!kernel.remapped && follow_input(writer, hop)) return true;
   report_.hops.push_back(std::move(hop));
   stop(kernel.remapped ? report::StopReason::mapping_created : report::StopReason::kernel_input,
-       report_.hops.back().syscall->name);
-  return false;
+       std::string(syscall_name(kernel.syscall)));
+  return follow_older_bytes(writer);
 }
 
 }  // namespace culprit::provenance

@@ -28,11 +28,17 @@ Status Chain::pick_asked_moment() {
 }
 
 Status Chain::begin_at_question() {
-  const Address address = *options_.overrides.address;
+  SlotName name;
+  name.expression = options_.overrides.expression;
+  if (name.expression.empty()) name.address = options_.overrides.address;
+  name.size = options_.slot_size;
   begin_phase("going to the moment that was asked about");
   CULPRIT_ASSIGN(scene_,
-                 visit_crash(replay_, *image_, candidate_, ByteRange{address, options_.slot_size},
-                             remaining(), report_.stats));
+                 visit_crash(replay_, *image_, candidate_, name, remaining(), report_.stats));
+  if (!scene_.named_trouble.empty()) {
+    return Error{ErrorCode::usage, "--address: " + scene_.named_trouble};
+  }
+  const Address address = scene_.named_address;
   scene_.abort.reset();
   report_.crash.kind = "asked";
   report_.crash.message =
@@ -46,7 +52,7 @@ Status Chain::begin_at_question() {
                     "and instruction); this is the last of them",
                     asked_alike_));
   }
-  if (!use_slot(address, options_.overrides.pointer)) {
+  if (!use_slot(options_.overrides.pointer)) {
     report_.hops.push_back(crash_hop(*image_, scene_, {}, nullptr, nullptr, style_));
     report_.hops.back().revisit.reset();
     stop(report::StopReason::value_not_found,
@@ -64,9 +70,9 @@ Status Chain::begin_at_question() {
   out.location = link_->place.location;
   report_.suspect = out;
   report::Hop hop = crash_hop(*image_, scene_, {}, &link_->slot, &link_->place.location, style_);
-  const std::string name = name_of(link_->place.location);
+  const std::string slot_name = name_of(link_->place.location);
   hop.summary = fmt::format("{} held {} when it was asked about",
-                            name.empty() ? to_hex(address) : name, to_hex(out.value));
+                            slot_name.empty() ? to_hex(address) : slot_name, to_hex(out.value));
   hop.confidence = out.confidence;
   // The way of a crash leads to a signal or to the end; here neither is.
   hop.revisit.reset();

@@ -77,6 +77,18 @@ void Chain::no_writer(const LastWriter& found) {
     add_write_beside(link.place.location, link.place.activation, link.slot, link.before);
     return stop(report::StopReason::origin_found, "the frame's bytes were never written at all");
   }
+  // The value was read from the slot itself, with the replay standing at the crash.
+  const bool seen_there = first_link_ && scene_.named_value == link.slot.value &&
+                          scene_.named_place && scene_.named_address == link.slot.address;
+  if (found.writes > 0 && seen_there) {
+    add_last_store(link.before, static_cast<std::uint32_t>(report_.hops.size() - 1));
+    return stop(
+        report::StopReason::unexplained_change,
+        fmt::format(
+            "all {} writes of these bytes were seen, by instructions, system calls, changes of the "
+            "mapping and other processes; none of them left {}, which was there at the crash",
+            found.writes, to_hex(link.slot.value)));
+  }
   if (found.writes > 0) {
     return stop(report::StopReason::writer_not_found,
                 fmt::format("{} writes to the slot were seen, none of {}", found.writes,

@@ -139,8 +139,7 @@ std::optional<Address> trap_at(const Registers& registers, const MemoryReader& m
 
 class CrashObserver : public replay::PassObserver {
  public:
-  CrashObserver(ProcessImage& image, const replay::CrashCandidate& candidate,
-                std::optional<ByteRange> named)
+  CrashObserver(ProcessImage& image, const replay::CrashCandidate& candidate, const SlotName& named)
       : image_(image), candidate_(candidate), named_(named) {}
 
   void on_end(const replay::Position& at, const Registers& registers,
@@ -149,12 +148,7 @@ class CrashObserver : public replay::PassObserver {
     image_.verify(memory);
     scene.moment.mark = candidate_.mark;
     stand_at(image_, at, registers, memory, scene.moment);
-    if (named_) {
-      scene.named_place =
-          describe_source(image_, scene.moment, named_->start, named_->size, memory);
-      scene.named_size = static_cast<std::uint32_t>(named_->size);
-      scene.named_value = read_number(memory, *named_);
-    }
+    look_at_named(memory);
     check_heap(live);
     const auto trap = candidate_.deterministic ? trap_at(registers, memory) : std::nullopt;
     if (trap || !candidate_.deterministic) {
@@ -196,6 +190,32 @@ class CrashObserver : public replay::PassObserver {
   CrashScene scene;
 
  private:
+  void look_at_named(const MemoryReader& memory) {
+    if (named_.address) {
+      scene.named_address = *named_.address;
+    } else if (!named_.expression.empty()) {
+      const auto place = place_named(image_, scene.moment, named_.expression, memory);
+      if (!place.ok()) {
+        scene.named_trouble = place.error().message;
+        return;
+      }
+      scene.named_address = place->address;
+      if (place->size >= 1 && place->size <= 8)
+        scene.named_size = static_cast<std::uint32_t>(place->size);
+    } else {
+      return;
+    }
+    if (named_.size != 0) scene.named_size = named_.size;
+    scene.named_place =
+        describe_source(image_, scene.moment, scene.named_address, scene.named_size, memory);
+    if (!named_.expression.empty() && !scene.named_place->location.owner) {
+      // The program's own word for memory that has no other name.
+      scene.named_place->location.description = named_.expression;
+      scene.named_place->name = named_.expression;
+    }
+    scene.named_value = read_number(memory, ByteRange{scene.named_address, scene.named_size});
+  }
+
   /// A program that allocates all the time is too slow to follow.
   void check_heap(const replay::LiveState& live) {
     if (image_.heap() == nullptr) return;
@@ -210,7 +230,7 @@ class CrashObserver : public replay::PassObserver {
 
   ProcessImage& image_;
   const replay::CrashCandidate& candidate_;
-  std::optional<ByteRange> named_;
+  const SlotName& named_;
 };
 
 /// How many frames are looked at, innermost first, for the value's way in.
@@ -303,7 +323,7 @@ class ArgumentObserver : public replay::PassObserver {
 }  // namespace
 
 Result<CrashScene> visit_crash(replay::Replay& replay, ProcessImage& image,
-                               const replay::CrashCandidate& candidate, std::optional<ByteRange> named,
+                               const replay::CrashCandidate& candidate, const SlotName& named,
                                std::chrono::milliseconds deadline, report::Stats& stats) {
   replay::PassSpec spec;
   spec.end = candidate.mark;

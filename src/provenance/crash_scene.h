@@ -44,6 +44,13 @@ struct SlotCandidate {
   std::optional<ValueSource> source;
 };
 
+/// The slot that the crash report or the user named.
+struct SlotName {
+  std::optional<Address> address;
+  std::string expression;  ///< of the program's source, where no address is known
+  std::uint32_t size = 0;  ///< bytes, 1–8; 0: those of the expression's type, else 8
+};
+
 /// What the crash stop shows.
 struct CrashScene {
   Moment moment;
@@ -53,8 +60,10 @@ struct CrashScene {
   std::optional<SourcePlace> fault_place;
   /// The slot that the crash report or the user named: its place and what it held at the stop.
   std::optional<SourcePlace> named_place;
-  std::optional<std::uint64_t> named_value;
+  Address named_address;
   std::uint32_t named_size = 8;  ///< bytes, 1–8
+  std::string named_trouble;  ///< why the expression names no slot
+  std::optional<std::uint64_t> named_value;
   /// A return address that was no code: where it lay.
   std::optional<Slot> return_slot;
   /// What a program that stopped itself was unhappy about.
@@ -63,11 +72,11 @@ struct CrashScene {
   std::optional<FailedCheck> check;
 };
 
-/// One pass to the crash mark. `named` is the slot (1–8 bytes) that the crash report or the user names.
+/// One pass to the crash mark. `named` is the slot that the crash report or the user names, if they do.
 /// Verifies the image's modules on the way.
 [[nodiscard]] Result<CrashScene> visit_crash(replay::Replay& replay, ProcessImage& image,
                                              const replay::CrashCandidate& candidate,
-                                             std::optional<ByteRange> named,
+                                             const SlotName& named,
                                              std::chrono::milliseconds deadline,
                                              report::Stats& stats);
 

@@ -46,6 +46,7 @@ void Chain::stop(const Error& error) {
 /// The failing process: the best candidate of the trace, or of the process that the user names. A crash
 /// that the program caught itself (Go turns SIGSEGV into a panic) is moved to the fault.
 Status Chain::pick_crash() {
+  if (options_.point) return pick_point();
   const auto candidates = index_.crash_candidates();
   const replay::CrashCandidate* chosen = nullptr;
   for (const replay::CrashCandidate& c : candidates) {
@@ -102,17 +103,40 @@ Status Chain::pick_crash() {
   return {};
 }
 
+/// A moment that the user chose: what the program says of its failure is still true, if it failed.
+Status Chain::pick_point() {
+  begin_phase("going to the moment that --at names");
+  CULPRIT_ASSIGN(ChosenPoint chosen,
+                 find_crash_point(replay_, index_, *options_.point, options_.process,
+                                  options_.output_source, debug_files(), remaining(),
+                                  report_.stats));
+  candidate_ = chosen.moment;
+  crash::ExitInfo exit;
+  if (candidate_.kind == replay::CrashCandidate::Kind::fatal_signal) {
+    exit.signal = candidate_.signal;
+  } else {
+    exit.exit_status = candidate_.exit_code;
+  }
+  crashes_ = crash::parse_with_overrides(options_.overrides, options_.output, exit);
+  if (!crashes_.empty()) crash_ = &crashes_.front();
+  report_.crash.message = std::move(chosen.message);
+  return {};
+}
+
 void Chain::pick_suspect() {
   report::Crash& out = report_.crash;
   if (crash_ != nullptr) {
     out.kind = std::string(crash::to_string(crash_->kind));
     out.runtime = crash_->runtime;
     if (crash_->hint != crash::CrashHint::none) out.hint = crash::traits(crash_->hint).name;
-    for (const std::string& line : crash_->message) out.message += line + "\n";
+    if (out.message.empty()) {
+      for (const std::string& line : crash_->message) out.message += line + "\n";
+    }
     if (crash_->signal) out.signal = *crash_->signal;
     out.fault_address = crash_->fault_address;
     if (const crash::Frame* frame = crash_->reporting_frame()) reporting_ = frame->function;
   }
+  if (out.kind.empty()) out.kind = std::string(crash::to_string(crash::Kind::user_named));
   if (!out.signal && candidate_.signal != 0) out.signal = candidate_.signal;
   if (out.signal) out.signal_name = crash::signal_name(*out.signal);
 }
@@ -135,9 +159,20 @@ binary::DebugFileSearch Chain::debug_files() const {
   return out;
 }
 
+ProcessImage& Chain::image_at(ProcessId process, EventNumber event) {
+  for (const auto& image : images_) {
+    if (image->process() == process && image->mapped_at() == event) return *image;
+  }
+  return *images_.emplace_back(std::make_unique<ProcessImage>(
+      index_, process, event, options_.source_prefixes, debug_files()));
+}
+
 Result<report::Report> Chain::run() {
   style_ = RevisitStyle{options_.revisit_prefix, options_.trace_directory};
-  if (options_.at && !options_.overrides.address) {
+  if (options_.at && options_.point) {
+    return Error{ErrorCode::usage, "two moments to begin at were named"};
+  }
+  if (options_.at && !options_.overrides.address && options_.overrides.expression.empty()) {
     return Error{ErrorCode::usage, "a moment was named, but no slot: say it with --address"};
   }
   if (options_.at) {
@@ -146,9 +181,7 @@ Result<report::Report> Chain::run() {
     CULPRIT_TRY(pick_crash());
     pick_suspect();
   }
-  images_.push_back(std::make_unique<ProcessImage>(index_, candidate_.process, candidate_.event,
-                                                   options_.source_prefixes, debug_files()));
-  image_ = images_.front().get();
+  image_ = &image_at(candidate_.process, candidate_.event);
   report_.program.pid = candidate_.process;
   CULPRIT_TRY(options_.at ? begin_at_question() : find_first_link());
   if (link_) first_reader_ = link_->reader;

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "crash/overrides.h"
 #include "provenance/asked_moment.h"
+#include "provenance/crash_point.h"
 #include "replay/replay.h"
 #include "replay/trace_index.h"
 #include "report/model.h"
@@ -25,9 +26,13 @@ struct TriageOptions {
   std::chrono::milliseconds timeout{120'000};     ///< for everything
   std::optional<ProcessId> process;               ///< which process failed; chosen if not given
   crash::Overrides overrides;
-  /// Begin here, with the slot of overrides.address, and not at a crash: the trace need have none.
+  std::optional<CrashPoint> point;                ///< begins there in place of the failure
+  OutputSource output_source;                     ///< for `point`, where it is a write
+  /// Begin here, with the slot that `overrides` names, and not at a crash: the trace need have none.
+  /// Not together with `point`.
   std::optional<AskedMoment> at;
-  std::uint32_t slot_size = 8;  ///< bytes of the slot of overrides.address, 1–8
+  /// Bytes of the slot that `overrides` names, 1–8; 0: those of the expression's type, else 8.
+  std::uint32_t slot_size = 0;
   std::string output;                             ///< what the program wrote to stderr, bounded
   std::vector<std::pair<std::string, std::string>> source_prefixes;  ///< recorded prefix, local prefix
   /// Folders of separate debug files that are looked into before the system's.

@@ -1,6 +1,7 @@
 #include "provenance/hops.h"
 
 #include <fmt/format.h>
+#include <sys/syscall.h>
 
 #include <algorithm>
 #include <utility>
@@ -8,6 +9,7 @@
 #include "base/syscall_names.h"
 #include "provenance/heap.h"
 #include "provenance/naming.h"
+#include "replay/forward_replay.h"
 #include "report/program_code.h"
 #include "report/suspect_words.h"
 
@@ -201,6 +203,29 @@ report::Hop crash_hop(const ProcessImage& image, const CrashScene& scene,
   return hop;
 }
 
+report::HopKind kind_of_write(const ProcessImage& image, const replay::Hit& hit) {
+  if (!hit.kernel) return report::HopKind::store;
+  if (hit.kernel->syscall == replay::kNoSyscall) {
+    return hit.kernel->arguments[0] != 0 ? report::HopKind::kernel_write : report::HopKind::channel;
+  }
+  if (hit.kernel->remapped) return report::HopKind::remap;
+  return hit.position.process == image.process() ? report::HopKind::kernel_write
+                                                 : report::HopKind::foreign_write;
+}
+
+std::optional<report::Syscall> syscall_of(const replay::Hit::Kernel& kernel) {
+  if (kernel.syscall == replay::kNoSyscall) return std::nullopt;
+  return report_syscall(kernel);
+}
+
+bool took_away(const replay::Hit::Kernel& kernel, Address address) {
+  const ByteRange old{Address{kernel.arguments[0]}, kernel.arguments[1]};
+  if (!kernel.remapped) return false;
+  if (kernel.syscall == SYS_munmap) return true;
+  const ByteRange moved{Address{static_cast<std::uint64_t>(kernel.result)}, kernel.arguments[2]};
+  return kernel.syscall == SYS_mremap && old.contains(address) && !moved.contains(address);
+}
+
 report::Hop writer_hop(const ProcessImage& image, const WriterHit& writer, const Slot& slot,
                        const ValueSource& source, const std::optional<SourcePlace>& place,
                        const RevisitStyle& style) {
@@ -216,14 +241,34 @@ report::Hop writer_hop(const ProcessImage& image, const WriterHit& writer, const
 
   if (writer.hit.kernel) {
     const replay::Hit::Kernel& kernel = *writer.hit.kernel;
-    hop.kind = kernel.remapped ? report::HopKind::remap : report::HopKind::kernel_write;
-    hop.syscall = report_syscall(kernel);
+    hop.kind = kind_of_write(image, writer.hit);
+    hop.syscall = syscall_of(kernel);
     hop.confidence = report::Confidence::proved;
-    hop.summary = kernel.remapped
-                      ? fmt::format("{} replaced the memory at {}", hop.syscall->name, name)
-                      : fmt::format("the kernel wrote {} into {} ({})", to_hex(slot.value), name,
-                                    hop.syscall->name);
     hop.note = "no instruction made this change: the bytes differ before and after the system call";
+    if (hop.kind == report::HopKind::channel) {
+      hop.confidence = report::Confidence::likely;
+      hop.summary = fmt::format("{} changed to {} while process {} ran: memory that the two share",
+                                name, to_hex(slot.value), writer.moment.position.process.value);
+      hop.note = "no instruction and no system call of this process made the change";
+    } else if (!hop.syscall) {
+      hop.summary = fmt::format("the kernel wrote the frame of the handler of signal {} over {}",
+                                kernel.arguments[0], name);
+      hop.note = "no instruction made this change: the kernel did, when it delivered the signal";
+    } else if (took_away(kernel, slot.address)) {
+      hop.value_after.reset();
+      hop.summary = fmt::format("{} took the memory at {} away", hop.syscall->name, name);
+      hop.note = "nothing is mapped there after the system call";
+    } else if (hop.kind == report::HopKind::remap) {
+      hop.summary = fmt::format("{} {} the memory at {}", hop.syscall->name,
+                                writer.hit.before_known ? "replaced" : "mapped", name);
+    } else if (hop.kind == report::HopKind::foreign_write) {
+      hop.summary = fmt::format("process {} wrote {} into {} of process {} ({})",
+                                writer.moment.position.process.value, to_hex(slot.value), name,
+                                image.process().value, hop.syscall->name);
+    } else {
+      hop.summary = fmt::format("the kernel wrote {} into {} ({})", to_hex(slot.value), name,
+                                hop.syscall->name);
+    }
     hop.revisit = revisit_kernel_write(image.index(), writer.moment.position, slot, style);
     return hop;
   }
@@ -424,23 +469,23 @@ report::Hop unmapping_hop(const ProcessImage& image, const Unmapping& unmapping,
   return hop;
 }
 
-report::Hop mapping_change_hop(const ProcessImage& image, const MappingChange& change,
-                               const Moment& moment, Address address) {
+report::Hop mapping_change_hop(const ProcessImage& image, const replay::Hit::Kernel& call,
+                               bool made, ByteRange range, const Moment& moment, Address address) {
   report::Hop hop;
   hop.kind = report::HopKind::remap;
   hop.position = report_position(image, moment.position, &moment.mark);
   hop.backtrace = report_frames(image, moment.frames);
   hop.writer = program_code(image, hop.backtrace);
-  hop.syscall = report_syscall(change.syscall);
+  hop.syscall = report_syscall(call);
   hop.location.emplace();
   hop.location->address = address;
   hop.location->size = 1;
-  hop.location->region = change.made ? report::RegionKind::mapping : report::RegionKind::unmapped;
-  hop.location->mapping = change.range;
+  hop.location->region = made ? report::RegionKind::mapping : report::RegionKind::unmapped;
+  hop.location->mapping = range;
   hop.confidence = report::Confidence::proved;
   hop.summary = fmt::format("{} {} {} bytes from {} on ({})", display(hop.writer),
-                            change.made ? "mapped" : "gave back", change.range.size,
-                            to_hex(change.range.start), hop.syscall->name);
+                            made ? "mapped" : "gave back", range.size,
+                            to_hex(range.start), hop.syscall->name);
   hop.note = fmt::format("{} is in that range", to_hex(address));
   return hop;
 }

@@ -9,7 +9,6 @@
 #include "provenance/crash_scene.h"
 #include "provenance/last_writer.h"
 #include "provenance/long_jump.h"
-#include "provenance/mapping_history.h"
 #include "provenance/process_image.h"
 #include "provenance/revisit.h"
 #include "provenance/unmapping.h"
@@ -21,6 +20,17 @@ namespace culprit::provenance {
 [[nodiscard]] report::Hop crash_hop(const ProcessImage& image, const CrashScene& scene,
                                     std::string_view reporting, const Slot* slot,
                                     const report::Location* location, const RevisitStyle& style);
+
+/// What kind of hop a write of the slot is; the garbage collector's buffers are not told apart
+/// here.
+[[nodiscard]] report::HopKind kind_of_write(const ProcessImage& image, const replay::Hit& hit);
+
+/// The system call that changed memory; nothing if no call did (another process's shared mapping,
+/// the frame of a signal handler).
+[[nodiscard]] std::optional<report::Syscall> syscall_of(const replay::Hit::Kernel& kernel);
+
+/// True if nothing was mapped at `address` after the call.
+[[nodiscard]] bool took_away(const replay::Hit::Kernel& kernel, Address address);
 
 /// A write of a slot. `source` and `place` are where its value came from, resolved as far as possible.
 [[nodiscard]] report::Hop writer_hop(const ProcessImage& image, const WriterHit& writer,
@@ -59,9 +69,11 @@ namespace culprit::provenance {
 [[nodiscard]] report::Hop unmapping_hop(const ProcessImage& image, const Unmapping& unmapping,
                                         Address address);
 
-/// A mapping that was made or taken away at `address`, as a hop. `moment` is the call's entry.
-[[nodiscard]] report::Hop mapping_change_hop(const ProcessImage& image, const MappingChange& change,
-                                             const Moment& moment, Address address);
+/// A mapping that was made (over `range`) or taken away at `address`, as a hop. `moment` is the call's entry.
+[[nodiscard]] report::Hop mapping_change_hop(const ProcessImage& image,
+                                             const replay::Hit::Kernel& call, bool made,
+                                             ByteRange range, const Moment& moment,
+                                             Address address);
 
 /// Turns the hop of a collector's store into the hop of the block that it gave up with it.
 void describe_sweep(report::Hop& hop, const runtimes::Reclaimed& block,

@@ -72,73 +72,6 @@ void examine_pointer(const ProcessImage& image, const Slot& slot, const replay::
   }
 }
 
-WriterHit examine(const ProcessImage& image, const Slot& slot, replay::Mark mark,
-                  const replay::Hit& hit, const replay::LiveState& live) {
-  const CachedMemory memory(live);
-  WriterHit out;
-  out.hit = hit;
-  out.moment.mark = std::move(mark);
-  stand_at(image, hit.position, hit.registers, memory, out.moment);
-  out.location = describe_location(image, out.moment, slot.address, slot.size, memory);
-  if (auto blocks = live.heap_blocks(slot.address); blocks.ok()) {
-    out.blocks = without_replaced(image, *std::move(blocks), out.location);
-    add_block(image, *out.blocks, out.location);
-  }
-  if (slot.size == 8) {
-    if (auto blocks = live.heap_blocks(Address{slot.value}); blocks.ok()) {
-      out.value_blocks = *std::move(blocks);
-    }
-  }
-  for (const auto& runtime : image.runtimes()) {
-    out.value_meaning = runtime->describe_value(slot.value, memory);
-    if (!out.value_meaning.empty()) break;
-  }
-  out.code = out.moment.frames.front().code;
-  if (hit.kernel) return out;
-
-  std::optional<Address> start;
-  if (!out.code.function.empty()) start = out.code.function.start;
-  auto candidates = x86::find_writer_before(memory, start, hit.registers, slot.range());
-  if (candidates.empty()) {
-    out.source.note = "no instruction before this one can have stored into the slot";
-    return out;
-  }
-  out.writer = std::move(candidates.front());
-  const Address pc = out.writer->instruction.address;
-  out.frame = frame_of_writer(out.moment, pc);
-  out.code = image.symbols().locate(pc);
-
-  examine_pointer(image, slot, live, memory, out);
-
-  StoredBytes stored{out.writer->operand, 0, slot.size};
-  if (out.writer->written) {
-    // A wide store covers more than the slot, a narrow one only a part of it.
-    const ByteRange written = *out.writer->written;
-    const std::int64_t delta = slot.address - written.start;
-    if (delta >= 0 && static_cast<std::uint64_t>(delta) < written.size) {
-      stored.offset = static_cast<std::uint32_t>(delta);
-      stored.size = static_cast<std::uint32_t>(
-          std::min<std::uint64_t>(slot.size, written.size - stored.offset));
-    }
-  }
-  out.source = find_source(image, out.moment, {out.frame, pc, true, stored}, memory);
-  if (out.source.kind == ValueSource::Kind::memory && out.source.address) {
-    out.source_place = describe_source(image, out.moment, *out.source.address, out.source.size, memory);
-  }
-  return out;
-}
-
-/// The `ordinal`-th hit of a probe, whatever the probe reported and how.
-replay::Mark hit_mark(const replay::Probe& probe, std::uint64_t ordinal) {
-  replay::Mark mark;
-  mark.kind = replay::Mark::Kind::probe_hit;
-  mark.probe = probe;
-  mark.probe.live = false;
-  mark.probe.keep_last = 0;
-  mark.ordinal = ordinal;
-  return mark;
-}
-
 /// How many of the earlier `hits` look the same as `last` to somebody who stands at `last`'s previous
 /// system call: same thread, call, instruction and stack pointer. Nothing if hits are missing that
 /// may belong to them.
@@ -179,7 +112,7 @@ class WriterObserver : public replay::PassObserver {
       too_many = true;
       return replay::Next::stop_pass;
     }
-    writer = examine(image_, slot_, hit_mark(probe_, hit.ordinal), hit, *live);
+    writer = examine_write(image_, slot_, hit_mark(probe_, hit.ordinal), hit, *live);
     return replay::Next::go_on;
   }
 
@@ -213,7 +146,7 @@ class OneWriterObserver : public replay::PassObserver {
               const replay::LiveState& live) override {
     (void)at;
     hit_.registers = registers;
-    writer = examine(image_, slot_, mark_, hit_, live);
+    writer = examine_write(image_, slot_, mark_, hit_, live);
   }
 
   std::optional<WriterHit> writer;
@@ -325,6 +258,73 @@ replay::Probe Slot::probe() const {
   probe.size = static_cast<std::uint8_t>(size);
   probe.filter = replay::ValueFilter{value & mask_of(size), mask_of(size)};
   return probe;
+}
+
+WriterHit examine_write(const ProcessImage& image, const Slot& slot, replay::Mark mark,
+                        const replay::Hit& hit, const replay::LiveState& live) {
+  const CachedMemory memory(live);
+  WriterHit out;
+  out.hit = hit;
+  out.moment.mark = std::move(mark);
+  stand_at(image, hit.position, hit.registers, memory, out.moment);
+  out.location = describe_location(image, out.moment, slot.address, slot.size, memory);
+  if (auto blocks = live.heap_blocks(slot.address); blocks.ok()) {
+    out.blocks = without_replaced(image, *std::move(blocks), out.location);
+    add_block(image, *out.blocks, out.location);
+  }
+  if (slot.size == 8) {
+    if (auto blocks = live.heap_blocks(Address{slot.value}); blocks.ok()) {
+      out.value_blocks = *std::move(blocks);
+    }
+  }
+  for (const auto& runtime : image.runtimes()) {
+    out.value_meaning = runtime->describe_value(slot.value, memory);
+    if (!out.value_meaning.empty()) break;
+  }
+  out.code = out.moment.frames.front().code;
+  if (hit.kernel) return out;
+
+  std::optional<Address> start;
+  if (!out.code.function.empty()) start = out.code.function.start;
+  auto candidates = x86::find_writer_before(memory, start, hit.registers, slot.range());
+  if (candidates.empty()) {
+    out.source.note = "no instruction before this one can have stored into the slot";
+    return out;
+  }
+  out.writer = std::move(candidates.front());
+  const Address pc = out.writer->instruction.address;
+  out.frame = frame_of_writer(out.moment, pc);
+  out.code = image.symbols().locate(pc);
+
+  examine_pointer(image, slot, live, memory, out);
+
+  StoredBytes stored{out.writer->operand, 0, slot.size};
+  if (out.writer->written) {
+    // A wide store covers more than the slot, a narrow one only a part of it.
+    const ByteRange written = *out.writer->written;
+    const std::int64_t delta = slot.address - written.start;
+    if (delta >= 0 && static_cast<std::uint64_t>(delta) < written.size) {
+      stored.offset = static_cast<std::uint32_t>(delta);
+      stored.size = static_cast<std::uint32_t>(
+          std::min<std::uint64_t>(slot.size, written.size - stored.offset));
+    }
+  }
+  out.source = find_source(image, out.moment, {out.frame, pc, true, stored}, memory);
+  if (out.source.kind == ValueSource::Kind::memory && out.source.address) {
+    out.source_place =
+        describe_source(image, out.moment, *out.source.address, out.source.size, memory);
+  }
+  return out;
+}
+
+replay::Mark hit_mark(const replay::Probe& probe, std::uint64_t ordinal) {
+  replay::Mark mark;
+  mark.kind = replay::Mark::Kind::probe_hit;
+  mark.probe = probe;
+  mark.probe.live = false;
+  mark.probe.keep_last = 0;
+  mark.ordinal = ordinal;
+  return mark;
 }
 
 SourcePlace describe_source(const ProcessImage& image, const Moment& moment, Address address,

@@ -313,6 +313,25 @@ std::string short_name(const ProcessImage& image, const Moment& moment, Address 
   return name_of(describe_location(image, moment, address, 8, memory));
 }
 
+Result<binary::NamedPlace> place_named(const ProcessImage& image, const Moment& moment,
+                                       std::string_view expression, const MemoryReader& memory) {
+  std::vector<binary::FrameView> views;
+  // A program that stops itself is inside its C library: what is meant is the program's own frame.
+  const auto in_system = [&](std::size_t i) {
+    const binary::Module* module = moment.frames[i].code.module;
+    if (module == nullptr) return true;
+    const std::string_view path = module->path;
+    return path.starts_with("/lib") || path.starts_with("/usr/lib");
+  };
+  std::size_t first = 0;
+  while (first < moment.frames.size() && in_system(first)) ++first;
+  if (first == moment.frames.size()) first = 0;
+  for (std::size_t i = first; i < moment.frames.size(); ++i)
+    views.push_back(view_of(moment, i, memory));
+  for (std::size_t i = 0; i < first; ++i) views.push_back(view_of(moment, i, memory));
+  return binary::find_place(image.variables(), views, memory, expression);
+}
+
 std::string name_of(const report::Location& location) {
   if (location.owner && !location.owner->variable.empty()) {
     const report::Owner& owner = *location.owner;

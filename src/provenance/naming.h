@@ -3,9 +3,12 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/memory.h"
+#include "base/result.h"
+#include "binary/place_expression.h"
 #include "provenance/moment.h"
 #include "provenance/process_image.h"
 #include "report/model.h"
@@ -36,6 +39,14 @@ namespace culprit::provenance {
 /// it ("gp.stack.lo"), or describe_location's owner. Empty if it has no name.
 [[nodiscard]] std::string short_name(const ProcessImage& image, const Moment& moment,
                                      Address address, const MemoryReader& memory);
+
+/// The place that an expression of the program's source names at a stopped moment: see
+/// binary/place_expression.h, its errors included. The innermost frame is the first one outside of
+/// the system's libraries (/lib, /usr/lib), whose own frames come last.
+[[nodiscard]] Result<binary::NamedPlace> place_named(const ProcessImage& image,
+                                                     const Moment& moment,
+                                                     std::string_view expression,
+                                                     const MemoryReader& memory);
 
 /// "variable.member" of an owner, or its frame and offset, or the location's own description.
 [[nodiscard]] std::string name_of(const report::Location& location);

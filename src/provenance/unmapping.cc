@@ -1,9 +1,9 @@
 #include "provenance/unmapping.h"
 
 #include <utility>
-#include <vector>
 
-#include "provenance/mapping_history.h"
+#include "provenance/region_life.h"
+#include "provenance/visit.h"
 
 namespace culprit::provenance {
 
@@ -12,12 +12,15 @@ Result<std::optional<Unmapping>> find_unmapping(replay::Replay& replay, const Pr
                                                 report::Stats& stats) {
   const std::optional<Unmapping> nothing;
   if (image.mapping_of(address) != nullptr) return nothing;
-  const auto changes = mapping_changes(image.index(), image.process(), address, image.mapped_at());
-  if (changes.empty() || changes.back().made) return nothing;
-  auto moment = visit_change(replay, image, changes.back(), deadline, stats);
-  if (!moment.ok() && moment.error().code == ErrorCode::replay_failed) return nothing;
-  if (!moment.ok()) return moment.error();
-  return std::optional(Unmapping{*std::move(moment), changes.back().syscall});
+  const EventNumber last{image.mapped_at().value - 1};
+  const auto life = mapping_life(image.index(), image.process(), last, address);
+  if (life.empty() || !life.back().to || !life.back().to->call || !life.back().to->caller) {
+    return nothing;
+  }
+  const RegionEvent& end = *life.back().to;
+  CULPRIT_ASSIGN(auto moment, visit(replay, image, *end.caller, deadline, stats));
+  if (!moment) return nothing;
+  return std::optional(Unmapping{*std::move(moment), *end.call});
 }
 
 }  // namespace culprit::provenance

@@ -18,10 +18,12 @@ struct Unmapping {
   replay::Hit::Kernel syscall;  ///< its number, arguments and result
 };
 
-/// The newest one before the crash that covers `address` in the image's process: from the trace's index, and
-/// one pass to look at the caller. Nothing if there is none, or the address is mapped at the crash.
+/// The newest one before the crash that covers `address` in the image's process: from the trace's
+/// index, and one pass to look at the caller. Nothing if there is none, or the address is mapped at
+/// the crash.
 [[nodiscard]] Result<std::optional<Unmapping>> find_unmapping(replay::Replay& replay,
-                                                              const ProcessImage& image, Address address,
+                                                              const ProcessImage& image,
+                                                              Address address,
                                                               std::chrono::milliseconds deadline,
                                                               report::Stats& stats);
 

@@ -157,6 +157,10 @@ std::string failure_of(const RecordOptions& options, const Attempt& attempt) {
   if (attempt.status.signal == 0 && attempt.status.code != 0 && options.until.exit) {
     return attempt.status.describe();
   }
+  if (options.failure_output &&
+      (options.failure_output(attempt.out.text) || options.failure_output(attempt.err.text))) {
+    return "the output that was waited for (" + attempt.status.describe() + ")";
+  }
   return "";
 }
 

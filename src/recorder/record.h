@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/landing_set.h"
@@ -45,6 +46,9 @@ struct RecordOptions {
                                                      ///< counts as its failure
   Until until;
   std::vector<std::string> crash_texts = default_crash_texts();
+  /// Output (of either stream) for which this is true counts as failure, whatever the exit code.
+  /// May be null.
+  std::function<bool(std::string_view)> failure_output;
   std::optional<Engine> engine;               ///< nothing: the best that the machine has
   bool verify = true;                         ///< replay the trace once
   /// Options of rr itself, before its subcommand, for the recording and its verification.

@@ -15,6 +15,7 @@
 //   list, names, hexes, indices   arrays; left out if empty
 #pragma once
 
+#include "report/history.h"
 #include "report/limits.h"
 #include "report/model.h"
 
@@ -376,6 +377,53 @@ struct Fields<Report> {
     v.required_object("crash", x.crash);
     v.object("suspect", x.suspect);
     v.required_list("hops", x.hops, kMaxHops);
+    v.required_object("stats", x.stats);
+    v.names("warnings", x.warnings, kMaxItems);
+  }
+};
+
+template <>
+struct Fields<HistoryFilters> {
+  static void visit(auto& v, auto& x) {
+    v.hex("value", x.value);
+    v.number("thread", x.thread);
+    v.number("first_event", x.first);
+    v.number("last_event", x.last);
+  }
+};
+
+template <>
+struct Fields<WriteGroup> {
+  static void visit(auto& v, auto& x) {
+    v.choice("kind", x.kind);
+    v.object("writer", x.writer);
+    v.name("syscall", x.syscall);
+    v.required_number("count", x.count);
+    v.number("first_event", x.first.value);
+    v.number("last_event", x.last.value);
+  }
+};
+
+template <>
+struct Fields<History> {
+  static void visit(auto& v, auto& x) {
+    v.required_name("schema_version", x.schema_version);
+    v.required_object("tool", x.tool);
+    v.required_object("program", x.program);
+    v.required_object("trace", x.trace);
+    v.required_object("engine", x.engine);
+    v.name("expression", x.expression);
+    v.required_object("location", x.location);
+    v.required_object("evaluated_at", x.evaluated_at);
+    v.object("filters", x.filters);
+    v.required_list("regions", x.regions, kMaxHops);
+    v.required_number("regions_left_out", x.regions_left_out);
+    v.required_number("writes_seen", x.writes_seen);
+    v.required_number("writes_matching", x.writes_matching);
+    v.required_list("writes", x.writes, kMaxHops);
+    v.required_number("writes_left_out", x.writes_left_out);
+    v.required_list("writers", x.writers, kMaxItems);
+    v.required_number("writers_left_out", x.writers_left_out);
     v.required_object("stats", x.stats);
     v.names("warnings", x.warnings, kMaxItems);
   }

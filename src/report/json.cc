@@ -394,6 +394,17 @@ bool is_version(std::string_view text) {
 
 }  // namespace
 
+Json to_json(const History& history) {
+  Json json = Json::object();
+  JsonWriter writer(json);
+  Fields<History>::visit(writer, history);
+  return json;
+}
+
+std::string to_json_text(const History& history) {
+  return to_json(history).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
 Result<Report> from_json(const Json& json) {
   if (!json.is_object()) {
     return Error{ErrorCode::bad_input, fmt::format("not a JSON object; {}", kNoReport)};

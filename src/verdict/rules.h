@@ -36,6 +36,11 @@ bool smashed_stack(report::Report& report);
 
 /// Bytes that a signal handler wrote.
 bool from_signal_handler(report::Report& report);
+/// The value was in other memory, or another process, before a system call put it in place of what
+/// the program had stored there.
+bool stale_page(report::Report& report);
+/// The bytes changed, and nothing in the trace did it.
+bool unexplained(report::Report& report);
 /// The chain ends outside the program: a system call's input.
 bool from_kernel(report::Report& report);
 /// The value came through a pipe or a socket from another recorded process.

@@ -476,6 +476,68 @@ bool confused_pointer(Report& report) {
   return true;
 }
 
+bool stale_page(Report& report) {
+  const Hop* change = nullptr;
+  for (const Hop& hop : report.hops) {
+    if (!hop.main_line || !hop.value_after || hop.value_before == hop.value_after) continue;
+    // Only mremap brings bytes along to where nothing was.
+    const bool moved = hop.syscall && hop.syscall->name == "mremap";
+    if (hop.kind == HopKind::foreign_write ||
+        (hop.kind == HopKind::remap && (hop.value_before || moved))) {
+      change = &hop;
+      break;
+    }
+  }
+  if (change == nullptr) return false;
+  const Hop* stored = nullptr;
+  for (const Hop& hop : report.hops) {
+    if (!hop.main_line && hop.parent == change->index && hop.kind == HopKind::store) stored = &hop;
+  }
+  const Hop* origin = last_writer(report);
+  Verdict& v = report.verdict;
+  v.bug_class = BugClass::replaced_page;
+  v.explanation = fmt::format("No store of this process made this value: {}.", change->summary);
+  v.evidence = {change->index};
+  if (stored != nullptr) {
+    v.explanation +=
+        fmt::format(" The last value that the program stored there was {}, by {}.",
+                    to_hex(stored->value_after.value_or(0)), writer_name(stored->writer));
+    v.evidence.push_back(stored->index);
+  }
+  if (origin != nullptr && origin != change) {
+    v.explanation += fmt::format(" The older bytes were made by {}.", writer_name(origin->writer));
+    v.evidence.push_back(origin->index);
+  }
+  v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
+  // The program's own code that made the call, past the C library's wrapper.
+  for (std::size_t i = 1; i < change->backtrace.size(); ++i) {
+    const report::Frame& f = change->backtrace[i];
+    if (!f.file.starts_with('/') || f.file.starts_with("/usr/")) continue;
+    v.cause = report::CauseSite{
+        f.demangled.empty() ? f.function : f.demangled, f.file, f.line, {}, {}, f.module};
+    break;
+  }
+  return true;
+}
+
+bool unexplained(Report& report) {
+  Verdict& v = report.verdict;
+  if (v.stopped_because != report::StopReason::unexplained_change || report.hops.empty())
+    return false;
+  v.bug_class = BugClass::kernel_or_hardware_suspect;
+  v.explanation = fmt::format("{} was in memory, and nothing in the recording put it there: {}.",
+                              to_hex(report.suspect ? report.suspect->value : 0), v.stopped_detail);
+  v.evidence = {0};
+  for (const Hop& hop : report.hops) {
+    if (hop.main_line || hop.kind != HopKind::store) continue;
+    v.explanation += fmt::format(" The last store there, of {}, was made by {}.",
+                                 to_hex(hop.value_after.value_or(0)), writer_name(hop.writer));
+    v.evidence.push_back(hop.index);
+  }
+  v.confidence = Confidence::likely;
+  return true;
+}
+
 bool from_kernel(Report& report) {
   const Hop* origin = last_writer(report);
   const bool file = origin != nullptr && origin->kind == HopKind::remap && origin->source &&

@@ -207,6 +207,54 @@ TEST(ValueRules, BytesThatTheKernelOrAFileBrought) {
   EXPECT_FALSE(replaced(r));
 }
 
+TEST(ValueRules, AStalePageIsToldFromAFreshOne) {
+  report::Hop moved = hop(HopKind::remap, "mremap");
+  moved.value_before = 2;
+  moved.value_after = 102;
+  report::Hop stored = hop(HopKind::store, "main");
+  stored.main_line = false;
+  stored.parent = 1;
+  stored.value_after = 2;
+  report::Report r = chain({moved, stored, hop(HopKind::store, "older")});
+  ASSERT_TRUE(stale_page(r));
+  EXPECT_EQ(r.verdict.bug_class, BugClass::replaced_page);
+  EXPECT_EQ(r.verdict.evidence, (Evidence{1, 2, 3}));
+  EXPECT_NE(r.verdict.explanation.find("stored there was 0x2, by main"), std::string::npos);
+  EXPECT_NE(r.verdict.explanation.find("made by older"), std::string::npos);
+  moved.value_before = 102;
+  r = chain({moved});
+  EXPECT_FALSE(stale_page(r)) << "the bytes were the same";
+  moved.value_before.reset();
+  r = chain({moved});
+  EXPECT_FALSE(stale_page(r)) << "nothing was there before";
+  moved.syscall = report::Syscall{};
+  moved.syscall->name = "mremap";
+  r = chain({moved});
+  EXPECT_TRUE(stale_page(r)) << "but mremap brings the bytes along";
+  moved.kind = HopKind::foreign_write;
+  moved.syscall->name = "process_vm_writev";
+  r = chain({moved});
+  EXPECT_TRUE(stale_page(r));
+  moved.main_line = false;
+  r = chain({moved});
+  EXPECT_FALSE(stale_page(r));
+}
+
+TEST(ValueRules, AChangeThatNothingMade) {
+  report::Hop stored = hop(HopKind::store, "main");
+  stored.main_line = false;
+  stored.value_after = 2;
+  report::Report r = chain({stored});
+  EXPECT_FALSE(unexplained(r));
+  r.verdict.stopped_because = report::StopReason::unexplained_change;
+  r.verdict.stopped_detail = "all 3 writes were seen";
+  EXPECT_EQ(judged(r), BugClass::kernel_or_hardware_suspect);
+  ASSERT_TRUE(unexplained(r));
+  EXPECT_EQ(r.verdict.evidence, (Evidence{0, 1}));
+  EXPECT_NE(r.verdict.explanation.find("all 3 writes were seen"), std::string::npos);
+  EXPECT_NE(r.verdict.explanation.find("last store there, of 0x2"), std::string::npos);
+}
+
 TEST(ValueRules, AnotherProcess) {
   report::Hop input = hop(HopKind::kernel_write, "__read");
   input.summary = "the kernel wrote it";

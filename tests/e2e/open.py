@@ -377,13 +377,19 @@ def check_blame(args, work, path, report):
             continue
         kind = {1: "char", 2: "short", 4: "int", 8: "long"}[location["size"]]
         copy = os.path.join(work, f"blame-{hop['index']}.json")
+        everything = [f"culprit history *(unsigned {kind}*){location['address']}"] if asked == 0 else []
         result = open_hop(args, work, path, hop["index"], [
             "set language c", f"culprit blame *(unsigned {kind}*){location['address']}",
             "python import shutil",
-            f"python shutil.copy(gdb.convenience_variable('culprit_blame').string(), '{copy}')"])
+            f"python shutil.copy(gdb.convenience_variable('culprit_blame').string(), '{copy}')", *everything])
         name = f"#{hop['index']} {hop['kind']}"
         problems += [f"{name}: {problem}" for problem in result.problems]
         asked += 1
+        if everything:
+            listed = result.out[result.out.find(" bytes, holds "):]
+            for part in (f"event {hop['position']['event']}", hop["writer"].get("function", "")):
+                if part not in listed:
+                    problems.append(f"{name}: culprit history does not tell {part!r}: {listed[-900:]} {result.err[-300:]}")
         try:
             with open(copy, encoding="utf-8") as source:
                 found = json.load(source)

@@ -282,7 +282,10 @@ void PassEngine::on_program_resume(Task& task) {
       }
     }
   }
-  if (watches_memory_) look_for_kernel_changes(task);
+  if (watches_memory_) {
+    look_for_kernel_changes(task);
+    if (returning) look_where_it_wrote(task);
+  }
   if (spec_.heap && (!task.space->heap_looked ||
                      (returning && is_map_syscall(task.entry.orig_rax)))) {
     watch_heap(task);
@@ -682,7 +685,7 @@ void PassEngine::on_units(Task& task, std::uint64_t units, std::optional<Registe
     }
     if (!registers) registers = read_registers(task.real);
     if (!registers) return;
-    report(i, task, *registers, before, after, std::nullopt);
+    report(i, task, task.process, *registers, before, after, std::nullopt);
   }
   if (end_pending_ && registers) end_here(task, *registers);
 }
@@ -750,8 +753,48 @@ void PassEngine::look_for_kernel_changes(Task& task) {
     wire::Kernel kernel = change.kernel;
     if (!change.result_known && change.task == &task && kernel.number != wire::kNoSyscall) {
       kernel.result = static_cast<std::int64_t>(registers[Gpr::rax]);
+    } else if (!change.result_known && change.task == writing_elsewhere_) {
+      const auto returned = read_registers(writing_elsewhere_->real);
+      if (returned) kernel.result = static_cast<std::int64_t>((*returned)[Gpr::rax]);
     }
-    report(i, *change.task, registers, before, now[i], kernel);
+    // Another process may have written: the bytes are in this one.
+    report(i, *change.task, task.process, registers, before, now[i], kernel);
+  }
+}
+
+bool PassEngine::reaches_probe(const Task& task) const {
+  const std::uint64_t start = task.arguments[3];
+  const std::uint64_t size = task.arguments[2];
+  for (const wire::Probe& probe : spec_.probes) {
+    if (probe.kind == wire::ProbeKind::write && probe.address >= start &&
+        probe.address - start < size) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void PassEngine::look_where_it_wrote(Task& task) {
+  if (task.entry.orig_rax == SYS_pwrite64 && reaches_probe(task)) {
+    // rr keeps no record of what a write to /proc/PID/mem changed; the file's offset is the
+    // address.
+    writing_elsewhere_ = &task;
+    for (const auto& other : tasks_.all()) {
+      if (!other->ended && other->space != task.space) look_for_kernel_changes(*other);
+    }
+    writing_elsewhere_ = nullptr;
+  }
+  const auto found = writes_by_call_.find(call_key(task.thread, task.syscalls));
+  if (found == writes_by_call_.end()) return;
+  for (const std::uint32_t index : found->second) {
+    const wire::KernelWrites::Entry& write = recorded_writes_[index];
+    if (write.target == task.thread) continue;
+    for (const auto& other : tasks_.all()) {
+      if (other->thread == write.target && !other->ended && other->space != task.space) {
+        look_for_kernel_changes(*other);
+        break;
+      }
+    }
   }
 }
 
@@ -827,6 +870,8 @@ PassEngine::KernelChange PassEngine::attribute(Task& task, std::size_t probe) {
       return from_call(*other, wire::KernelCause::remap);
     }
   }
+  if (writing_elsewhere_ != nullptr)
+    return from_call(*writing_elsewhere_, wire::KernelCause::syscall);
   // 3. Memory shared with another process, whose store does not trap here.
   if (last_run_ != nullptr && last_run_->space != task.space) {
     change.task = last_run_;
@@ -841,13 +886,13 @@ PassEngine::KernelChange PassEngine::attribute(Task& task, std::size_t probe) {
   return change;
 }
 
-void PassEngine::report(std::size_t probe_index, Task& task, const Registers& registers,
-                        const WatchedValue& before, const WatchedValue& after,
-                        const std::optional<wire::Kernel>& kernel) {
+void PassEngine::report(std::size_t probe_index, Task& task, std::int32_t owner,
+                        const Registers& registers, const WatchedValue& before,
+                        const WatchedValue& after, const std::optional<wire::Kernel>& kernel) {
   const wire::Probe& probe = spec_.probes[probe_index];
   ProbeState& state = probes_[probe_index];
   if (probe.thread && *probe.thread != task.thread) return;
-  if (probe.process && *probe.process != task.process) return;
+  if (probe.process && *probe.process != owner) return;
   ++state.raw;
   if (probe.filtered &&
       (!after.readable || low_bytes(after.value & probe.mask, probe.size) != probe.value)) {

@@ -93,11 +93,18 @@ class PassEngine final : public TraceeFilter {
   // Hits.
   void on_units(Task& task, std::uint64_t units, std::optional<Registers>& registers);
   void look_for_kernel_changes(Task& task);
+  /// The call that `task` returns from may have written another process's memory
+  /// (process_vm_writev, /proc/PID/mem): that is seen now, while it is known whose call it was.
+  void look_where_it_wrote(Task& task);
+  /// A pwrite whose offsets, taken as addresses, cover a write probe.
+  bool reaches_probe(const Task& task) const;
   KernelChange attribute(Task& task, std::size_t probe);
   bool take_recorded_write(const Task& writer, const Space& space, std::size_t probe,
                            std::size_t& entry) const;
-  void report(std::size_t probe, Task& task, const Registers& registers, const WatchedValue& before,
-              const WatchedValue& after, const std::optional<wire::Kernel>& kernel);
+  /// `owner` is the process whose memory was touched, `task` who did it.
+  void report(std::size_t probe, Task& task, std::int32_t owner, const Registers& registers,
+              const WatchedValue& before, const WatchedValue& after,
+              const std::optional<wire::Kernel>& kernel);
   void read_values(const Task& task, std::array<WatchedValue, wire::kMaxProbes>& out) const;
   WatchedValue read_value(const Task& task, const wire::Probe& probe) const;
   void report_map_event(Task& task, std::int64_t result);
@@ -136,6 +143,8 @@ class PassEngine final : public TraceeFilter {
   std::uint64_t sequence_ = 0;
   std::uint64_t reported_ = 0;
   std::uint32_t unsent_checks_ = 0;
+  Task* writing_elsewhere_ =
+      nullptr;  ///< while the spaces that its call may have written are looked at
   Task* last_run_ = nullptr;
   Task* window_task_ = nullptr;
   StepRecorder steps_;

@@ -1,0 +1,222 @@
+#include "provenance/older_bytes.h"
+
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <array>
+#include <span>
+#include <vector>
+
+#include "base/syscall_names.h"
+#include "provenance/pass_stats.h"
+#include "provenance/visit.h"
+
+namespace culprit::provenance {
+namespace {
+
+/// Of a vector of buffers, so many are looked at (Linux's UIO_MAXIOV).
+constexpr std::size_t kMaxVectors = 1024;
+
+struct Vector {
+  std::uint64_t base = 0;
+  std::uint64_t size = 0;
+};
+
+/// Reads the vectors of process_vm_writev at its entry, and finds the local byte for a remote one.
+class VectorObserver : public replay::PassObserver {
+ public:
+  VectorObserver(const std::array<std::uint64_t, 6>& arguments, Address remote)
+      : arguments_(arguments), remote_(remote) {}
+
+  void on_end(const replay::Position&, const Registers&, const replay::LiveState& live) override {
+    const std::vector<Vector> local = read(live, arguments_[1], arguments_[2]);
+    std::uint64_t distance = 0;  // of the byte, in the stream that the vectors make
+    bool found = false;
+    for (const Vector& v : read(live, arguments_[3], arguments_[4])) {
+      if (remote_.value >= v.base && remote_.value - v.base < v.size) {
+        distance += remote_.value - v.base;
+        found = true;
+        break;
+      }
+      distance += v.size;
+    }
+    if (!found) return;
+    for (const Vector& v : local) {
+      if (distance < v.size) {
+        source = Address{v.base + distance};
+        return;
+      }
+      distance -= v.size;
+    }
+  }
+
+  std::optional<Address> source;
+
+ private:
+  static std::vector<Vector> read(const MemoryReader& memory, std::uint64_t at, std::uint64_t n) {
+    std::vector<Vector> out(std::min<std::uint64_t>(n, kMaxVectors));
+    const auto bytes = std::as_writable_bytes(std::span(out));
+    if (memory.read(Address{at}, bytes) != bytes.size()) out.clear();
+    return out;
+  }
+
+  const std::array<std::uint64_t, 6>& arguments_;
+  Address remote_;
+};
+
+bool failed(const replay::FrameRegisters& r) { return r.result < 0 && r.result > -4096; }
+
+const replay::Mapping* find(const std::vector<replay::Mapping>& maps, Address address) {
+  const auto found = std::find_if(maps.begin(), maps.end(),
+                                  [&](const auto& m) { return m.range.contains(address); });
+  return found == maps.end() ? nullptr : &*found;
+}
+
+/// The newest write to the file behind `mapping`, before `until`, that covers the byte at `offset`:
+/// through the descriptor that the mapping was made of, or a shared mapping of the same file.
+std::optional<OlderBytes> written_to_file(const ProcessImage& image, const replay::Mapping& mapping,
+                                          std::uint64_t offset, EventNumber until) {
+  const replay::TraceIndex& index = image.index();
+  const replay::Frame* made = index.frame(mapping.created);
+  const replay::FrameRegisters* map = made == nullptr ? nullptr : index.registers_of(*made);
+  if (map == nullptr || made->number != SYS_mmap) return std::nullopt;
+  const auto descriptor = static_cast<std::int32_t>(map->arguments[4]);
+  std::optional<OlderBytes> out;
+  std::int64_t at = 0;  // the descriptor's own offset
+  for (const replay::Frame& frame : index.frames()) {
+    if (frame.event >= until) break;
+    const replay::TraceThread* thread = index.thread(frame.thread);
+    const replay::FrameRegisters* r = index.registers_of(frame);
+    if (frame.kind != replay::FrameKind::syscall_exit || thread == nullptr || r == nullptr ||
+        failed(*r) || thread->process != image.process()) {
+      continue;
+    }
+    const bool opens = frame.number == SYS_openat || frame.number == SYS_open ||
+                       frame.number == SYS_memfd_create || frame.number == SYS_creat;
+    if (opens && r->result == descriptor) {
+      at = 0;
+      out.reset();
+    }
+    if (static_cast<std::int32_t>(r->arguments[0]) != descriptor) continue;
+    std::int64_t from = at;
+    switch (frame.number) {
+      case SYS_read:
+        at += r->result;
+        continue;
+      case SYS_lseek:
+        at = r->result;
+        continue;
+      case SYS_write:
+        at += r->result;
+        break;
+      case SYS_pwrite64:
+        from = static_cast<std::int64_t>(r->arguments[3]);
+        break;
+      default:
+        continue;
+    }
+    const auto wanted = static_cast<std::int64_t>(offset);
+    if (wanted < from || wanted - from >= r->result) continue;
+    OlderBytes found;
+    found.address = Address{r->arguments[1] + static_cast<std::uint64_t>(wanted - from)};
+    found.process = image.process();
+    found.before = entry_of_call(index, frame);
+    found.through.emplace();
+    found.through->number = static_cast<std::uint64_t>(frame.number);
+    found.through->name = syscall_name(found.through->number);
+    found.through->arguments.assign(r->arguments.begin(), r->arguments.end());
+    found.through->result = r->result;
+    found.through->descriptor = descriptor;
+    found.through->path = mapping.path;
+    found.through->file_offset = offset;
+    found.through_at.event =
+        index.event_of_syscall_entry(found.before.thread, found.before.ordinal);
+    found.through_at.thread = frame.thread;
+    found.through_at.process = thread->process;
+    out = std::move(found);
+  }
+  if (out) return out;
+  for (const replay::TraceMapping& m : index.mappings()) {
+    const replay::TraceThread* thread = index.thread(m.thread);
+    if (m.event >= until || m.prot[3] != 's' || thread == nullptr ||
+        thread->process != image.process() || index.string_of(m.path) != mapping.path ||
+        offset < m.file_offset || offset - m.file_offset >= m.range.size) {
+      continue;
+    }
+    out.emplace();
+    out->address = Address{m.range.start.value + (offset - m.file_offset)};
+    out->process = image.process();
+  }
+  return out;
+}
+
+}  // namespace
+
+replay::Mark before_call(const replay::Hit& hit) {
+  replay::Mark mark;
+  mark.kind = replay::Mark::Kind::syscall_entry;
+  mark.thread = hit.position.thread;
+  mark.ordinal = hit.position.syscalls;
+  return mark;
+}
+
+Result<std::optional<OlderBytes>> find_older_bytes(replay::Replay& replay,
+                                                   const ProcessImage& image,
+                                                   const replay::Hit& hit, ByteRange slot,
+                                                   std::chrono::milliseconds deadline,
+                                                   report::Stats& stats) {
+  std::optional<OlderBytes> out;
+  if (!hit.kernel || hit.position.syscalls == 0) return out;
+  const replay::Hit::Kernel& call = *hit.kernel;
+  const auto& a = call.arguments;
+  const bool foreign = hit.position.process != image.process();
+  OlderBytes found;
+  found.process = hit.position.process;
+  found.before = before_call(hit);
+  switch (call.syscall) {
+    case SYS_mremap: {
+      const ByteRange moved{Address{static_cast<std::uint64_t>(call.result)}, a[2]};
+      if (!moved.contains(slot)) return out;
+      found.address = Address{a[0]} + (slot.start - moved.start);
+      return std::optional(found);
+    }
+    case SYS_mmap:
+    case SYS_madvise: {
+      constexpr std::uint64_t kDontNeed = MADV_DONTNEED;
+      if (call.syscall == SYS_madvise && a[2] != kDontNeed) return out;
+      const EventNumber entry =
+          image.index().event_of_syscall_entry(hit.position.thread, hit.position.syscalls);
+      const EventNumber exit =
+          image.index().event_of_syscall_exit(hit.position.thread, hit.position.syscalls);
+      const auto maps = image.index().maps_at(exit, image.process());
+      const replay::Mapping* mapping = find(maps, slot.start);
+      if (mapping == nullptr || mapping->path.empty()) return out;
+      const std::uint64_t offset =
+          mapping->file_offset + static_cast<std::uint64_t>(slot.start - mapping->range.start);
+      out = written_to_file(image, *mapping, offset, entry);
+      if (out && out->before.kind == replay::Mark::Kind::end) out->before = found.before;
+      return out;
+    }
+    case SYS_process_vm_writev: {
+      replay::PassSpec spec;
+      spec.end = found.before;
+      spec.deadline = deadline;
+      VectorObserver observer(a, slot.start);
+      CULPRIT_ASSIGN(const replay::PassResult pass, replay.run(spec, observer));
+      count(stats, pass);
+      if (!observer.source) return out;
+      found.address = *observer.source;
+      return std::optional(found);
+    }
+    case SYS_pwrite64:
+      // To /proc/PID/mem the file's offset is the address.
+      if (!foreign || slot.start.value < a[3] || slot.start.value - a[3] >= a[2]) return out;
+      found.address = Address{a[1] + (slot.start.value - a[3])};
+      return std::optional(found);
+    default:
+      return out;
+  }
+}
+
+}  // namespace culprit::provenance
