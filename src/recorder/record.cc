@@ -366,8 +366,12 @@ Result<RecordOutcome> record(const RecordOptions& options, Progress& progress) {
     return Error{code, "recorded, but " + check.error().message + kept};
   }
   if (!check->same_output && !check->subset) {
+    const std::string what = check->difference.empty() ? "something else than the program did"
+                                                       : check->difference;
     return Error{ErrorCode::replay_failed,
-                 "recorded, but the replay prints something else than the program did" + kept};
+                 "recorded, but the replay prints " + what +
+                     ": memory was changed out of rr's sight (by another process, the kernel or "
+                     "the hardware), or threads ran in an order that was not recorded" + kept};
   }
   outcome.replay_elapsed = check->elapsed;
   outcome.verified = true;

@@ -121,6 +121,9 @@ struct ReplayCheck {
   bool same_output = false;   ///< byte for byte
   bool subset = false;        ///< parts of the output are missing: they did not go through a stream
                               ///< that rr repeats
+  /// Of the first line that differs, for people: "“b” where the program printed “a”"; escaped and
+  /// short. Empty if none does.
+  std::string difference;
   std::chrono::milliseconds elapsed{0};
 };
 
@@ -132,5 +135,8 @@ struct ReplayCheck {
                                                std::size_t output_limit,
                                                std::chrono::milliseconds deadline,
                                                const std::vector<std::string>& rr_options = {});
+
+/// ReplayCheck::difference of two texts.
+[[nodiscard]] std::string first_difference(std::string_view recorded, std::string_view replayed);
 
 }  // namespace culprit::recorder

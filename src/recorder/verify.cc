@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -34,7 +37,35 @@ bool is_subsequence(std::string_view part, std::string_view whole) {
   return matched == part.size();
 }
 
+/// One line, cut, without what a terminal would obey.
+std::string quoted(std::string_view text) {
+  constexpr std::size_t kLongest = 60;
+  std::string out = "“";
+  for (const char c : text.substr(0, kLongest)) out += c >= ' ' && c <= '~' ? c : '?';
+  return out + (text.size() > kLongest ? "…”" : "”");
+}
+
+/// The next line, taken off; nothing at the end.
+std::optional<std::string_view> take_line(std::string_view& text) {
+  if (text.empty()) return std::nullopt;
+  const std::size_t size = std::min(text.find('\n'), text.size());
+  const std::string_view line = text.substr(0, size);
+  text.remove_prefix(std::min(size + 1, text.size()));
+  return line;
+}
+
 }  // namespace
+
+std::string first_difference(std::string_view recorded, std::string_view replayed) {
+  while (!recorded.empty() || !replayed.empty()) {
+    const auto before = take_line(recorded);
+    const auto after = take_line(replayed);
+    if (before == after) continue;
+    const std::string now = after ? quoted(*after) : "nothing";
+    return now + " where the program printed " + (before ? quoted(*before) : "nothing");
+  }
+  return "";
+}
 
 Result<ReplayCheck> verify_trace(const RrProgram& rr, Engine engine,
                                  const std::filesystem::path& trace, const CapturedOutput& out,
@@ -73,6 +104,8 @@ Result<ReplayCheck> verify_trace(const RrProgram& rr, Engine engine,
   if (!check.same_output) {
     check.subset = is_subsequence(run.out.text, out.text) &&
                    is_subsequence(replayed_err, recorded_err);
+    check.difference = first_difference(out.text, run.out.text);
+    if (check.difference.empty()) check.difference = first_difference(recorded_err, replayed_err);
   }
   return check;
 }

@@ -1,0 +1,53 @@
+// A word that no instruction changed. The first argument: `branch` and `print` let a process that is not
+// recorded write 102 over 2 (they tell it where through the FIFO of the second argument, and wait at the third),
+// and then look, or print without looking; `robust` lets the kernel change a robust mutex whose owner ended.
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static pthread_mutex_t robust;
+
+static void *end_as_owner(void *unused) {
+  (void)unused;
+  pthread_mutex_lock(&robust);
+  return NULL;
+}
+
+static int kernels_change(void) {
+  pthread_mutexattr_t attributes;
+  pthread_mutexattr_init(&attributes);
+  pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+  pthread_mutex_init(&robust, &attributes);
+  pthread_t thread;
+  pthread_create(&thread, NULL, end_as_owner, NULL);
+  pthread_join(thread, NULL);
+  printf("Corruption! %x\n", *(volatile unsigned *)&robust);
+  fflush(stdout);
+  return 1;
+}
+
+int main(int argc, char **argv) {
+  if (argc > 1 && strcmp(argv[1], "robust") == 0) _exit(kernels_change());
+  if (argc < 4) return 2;
+  volatile uint64_t *page =
+      mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  *page = 102;
+  *page = 2;
+  char text[64];
+  int size = snprintf(text, sizeof text, "%d %p\n", (int)getpid(), (void *)page);
+  int out = open(argv[2], O_WRONLY);
+  if (write(out, text, (size_t)size) != size) return 2;
+  close(out);
+  int in = open(argv[3], O_RDONLY);
+  if (read(in, text, 1) != 1) return 2;
+  close(in);
+  uint64_t seen = *page;
+  if (strcmp(argv[1], "branch") == 0 && seen == 2) return 0;
+  printf("Corruption! %3lu\n", (unsigned long)seen);
+  fflush(stdout);
+  _exit(1);
+}
