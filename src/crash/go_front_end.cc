@@ -593,7 +593,11 @@ class GoReader {
     if (at == std::string::npos || draft_->bad) return;
     const auto pc = hex_after(std::string_view(whole).substr(at), " called from ");
     if (!pc) return;
-    if (draft_->report.kind == Kind::exit_status) draft_->report.kind = Kind::go_unexpected_return;
+    // Where the function returned before the runtime looked, that was the fault.
+    if (draft_->report.kind == Kind::exit_status ||
+        draft_->report.kind == Kind::go_unexpected_fault) {
+      draft_->report.kind = Kind::go_unexpected_return;
+    }
     Suspect suspect;
     suspect.value = *pc;
     suspect.description = "value in the return address slot of a frame";

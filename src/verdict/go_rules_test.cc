@@ -92,5 +92,16 @@ TEST(GoRules, AMapWhoseOtherUserIsNotFoundIsStillARace) {
   EXPECT_EQ(report.verdict.confidence, report::Confidence::likely);
 }
 
+TEST(GoRules, AConstantOverAReturnAddressIsNoWrongConstant) {
+  report::Hop store = hop(HopKind::store, "main.smash");
+  report::Report report = chain({store});
+  report.verdict.stopped_because = report::StopReason::constant;
+  report.crash.runtime = "go";
+  report.crash.kind = "go_unexpected_return";
+  judge(report);
+  EXPECT_EQ(report.verdict.bug_class, BugClass::stack_buffer_overflow);
+  EXPECT_EQ(report.verdict.cause->function, "main.smash");
+}
+
 }  // namespace
 }  // namespace culprit::verdict
