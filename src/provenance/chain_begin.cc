@@ -144,6 +144,7 @@ Status Chain::find_first_link() {
                                 resolved.place ? &resolved.place->location : nullptr, style_);
     hop.value_after = value;
     hop.source = report_source(resolved.source, resolved.place, value);
+    hop.inputs = report_inputs(resolved.source);
     report_.hops.push_back(std::move(hop));
     go_on(resolved, scene_.moment, scene_.moment.frames.front().code, value);
     return {};

@@ -341,6 +341,9 @@ TEST(ValueRules, AnIndexThatLeadsAstray) {
   EXPECT_TRUE(says(r, "its index -3 is not"));
   r = index_chain(0x7fff'ffff);
   ASSERT_TRUE(bad_index(r));
+  EXPECT_EQ(r.verdict.bug_class, BugClass::bad_constant) << "a mark for nothing";
+  r = index_chain(0x7fff'ffff, StopReason::start_of_recording);
+  ASSERT_TRUE(bad_index(r));
   EXPECT_EQ(r.verdict.bug_class, BugClass::index_out_of_range);
   r = index_chain(0x1'8000'0000);
   ASSERT_TRUE(bad_index(r));
