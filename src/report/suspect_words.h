@@ -23,6 +23,10 @@ inline constexpr std::string_view kCheckedValue = "the value that a check refuse
 
 inline constexpr std::string_view kVirtualTable = "the object's virtual table";
 
+/// How an Owner::variable begins that is an argument of a variadic function behind its named parameters, as
+/// does the Source::description of who read it: "unnamed argument 2 of log_line".
+inline constexpr std::string_view kUnnamedArgument = "unnamed argument";
+
 /// Of a Source: the null that ends the list of environment variables. Who looks for one that is not set ends
 /// there.
 inline constexpr std::string_view kEndOfEnvironment = "the end of the environment";

@@ -26,6 +26,7 @@ void judge(report::Report& report) {
                                  vtable_overwritten,
                                  freed_what_is_no_block,
                                  from_signal_handler,
+                                 mismatched_argument,
                                  from_kernel,
                                  from_other_process,
                                  from_command_line,

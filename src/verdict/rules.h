@@ -32,6 +32,9 @@ bool stack_exhausted(report::Report& report);
 /// The stack protector's canary was overwritten, by a store whose own object is not known.
 bool smashed_stack(report::Report& report);
 
+/// A number that a variadic function was given where it took a pointer (argument_rules.cc).
+bool mismatched_argument(report::Report& report);
+
 // Pointers that are kept in another form (packed_rules.cc).
 
 /// A pointer that is kept XOR-ed was taken out with another constant than it was put in with.
