@@ -118,6 +118,8 @@ class Chain {
   void check_pointer_to_number();
   /// If the crash read a living variable through a pointer: how that came to point there.
   void check_pointer_into_frame();
+  /// What the crash read through a pointer, and where pointers were kept: variables whose scope has ended?
+  void explain_ended_scopes();
   /// How the reader came by the pointer to the slot: a side branch of the crash. Once in a triage.
   void add_way_of_pointer(const Link::Reader& reader);
   /// The same for a pointer whose source at a moment is known; the branch begins at hop `parent`.

@@ -44,6 +44,9 @@ bool lost_upper_bits(report::Report& report);
 /// A pointer with a tag in its upper bits was used as it was.
 bool used_with_tag(report::Report& report);
 
+/// Where an object was used after its end: says more, if the hops do. Called behind the rules (refine.cc).
+void refine_stale_use(report::Report& report);
+
 // What the value is (value_rules.cc).
 
 /// Bytes that a signal handler wrote.
