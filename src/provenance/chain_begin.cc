@@ -250,6 +250,7 @@ void Chain::begin_at_release(const AbortScene& scene, report::Suspect& out) {
       about.size = block.range.size;
       report_.hops.push_back(block_hop(*image_, block, true, about));
       stop(report::StopReason::origin_found, "the block had been freed before");
+      add_first_release(block, static_cast<std::uint32_t>(report_.hops.size() - 1));
       again = true;
       break;
     }

@@ -158,8 +158,11 @@ bool Chain::written_through_bad_pointer(const LastWriter& found, const ResolvedS
          "the store went through a pointer to a block that had been freed");
   } else {
     add_intended(meant, slot);
+    const auto allocation = static_cast<std::uint32_t>(report_.hops.size() - 1);
     add_step_before_end(writer, *meant.intended, store);
     add_way_of_index(writer, store);
+    if (const auto& block = meant.intended->block; block && slot.address >= block->range.end())
+      add_size_of_block(*block, writer.moment.mark, allocation);
     stop(report::StopReason::origin_found, "the store was meant for another object");
   }
   return true;

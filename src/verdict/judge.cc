@@ -50,6 +50,7 @@ void judge(report::Report& report) {
     if (rule(report)) break;
   }
   refine_stale_use(report);
+  refine_overflow(report);
   // Some rules speak of the crash even where the chain could not be begun: no hop is there to cite.
   std::erase_if(report.verdict.evidence, [&](std::uint32_t i) { return i >= report.hops.size(); });
   const report::BugClassInfo& info = report::info(report.verdict.bug_class);

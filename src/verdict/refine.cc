@@ -4,7 +4,11 @@
 
 #include <algorithm>
 #include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include "report/suspect_words.h"
 #include "verdict/rules.h"
 #include "verdict/words.h"
 
@@ -61,7 +65,58 @@ const Hop* kept_in_ended_scope(const Report& report, const Hop& release) {
   return nullptr;
 }
 
+/// The numbers that a size was made from give more than 32 bits hold, and the size is what was left
+/// of that.
+bool wrapped(const Hop& asked) {
+  if (!asked.value_after) return false;
+  const report::Source* variable = nullptr;
+  std::vector<std::uint64_t> all;
+  for (const report::Source& input : asked.inputs) {
+    if (!input.value) continue;
+    if (variable != nullptr && input.pc != variable->pc) break;  // of the computation before that
+    variable = &input;
+    all.push_back(*input.value);
+  }
+  if (variable == nullptr || all.size() != 2) return false;
+  const std::string& text = variable->instruction;
+  constexpr std::uint64_t kMost = 0xffff'ffff;
+  if (all[0] > kMost || all[1] > kMost) return false;
+  std::uint64_t whole = 0;
+  if (text.starts_with("shl ") || text.starts_with("sal ")) {
+    if (all[1] >= 32) return false;
+    whole = all[0] << all[1];
+  } else if (text.starts_with("imul ") || text.starts_with("mul ")) {
+    whole = all[0] * all[1];
+  } else if (text.starts_with("add ")) {
+    whole = all[0] + all[1];
+  } else {
+    return false;
+  }
+  return whole > kMost && (whole & kMost) == *asked.value_after;
+}
+
 }  // namespace
+
+void refine_overflow(Report& report) {
+  Verdict& v = report.verdict;
+  if (v.bug_class != BugClass::heap_overflow && v.bug_class != BugClass::off_by_one) return;
+  for (const Hop& hop : report.hops) {
+    const bool asked =
+        !hop.main_line && hop.source && hop.source->description == report::kAskedSize;
+    if (!asked || !wrapped(hop)) continue;
+    v.bug_class = BugClass::integer_overflow;
+    v.explanation += fmt::format(
+        " The block is so small because its size was computed in 32 bits and wrapped: {} asked for "
+        "{} bytes.",
+        writer_name(hop.writer), *hop.value_after);
+    v.evidence.push_back(hop.index);
+    v.confidence = std::max(v.confidence, Confidence::likely);
+    v.cause = site_of_writer(hop.writer);
+    v.title.clear();
+    v.suggested_fix.clear();
+    return;
+  }
+}
 
 void refine_stale_use(Report& report) {
   Verdict& v = report.verdict;

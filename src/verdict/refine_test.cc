@@ -17,6 +17,7 @@ using testing::chain;
 using testing::frame;
 using testing::hop;
 using testing::object;
+using testing::place;
 
 constexpr std::uint64_t kBlock = 0x5555'0000'1000;
 
@@ -93,6 +94,47 @@ TEST(Refine, TheScopeOfWhatKeptThePointerHadEnded) {
   Report elsewhere = freed({kept});
   judge(elsewhere);
   EXPECT_EQ(elsewhere.verdict.bug_class, BugClass::use_after_free) << "freed by somebody else";
+}
+
+report::Source input(std::uint64_t value, const std::string& instruction) {
+  report::Source out;
+  out.value = value;
+  out.pc = Address{0x40'1000};
+  out.instruction = instruction;
+  return out;
+}
+
+Report overflow(std::uint64_t size, std::uint64_t a, std::uint64_t b,
+                const std::string& instruction) {
+  report::Hop store = hop(HopKind::store, "move");
+  store.location = place(RegionKind::heap, kBlock + 64);
+  report::Hop block = hop(HopKind::allocation, "init");
+  block.location = object(RegionKind::heap, kBlock, 32);
+  report::Hop asked = hop(HopKind::register_slice, "init");
+  asked.main_line = false;
+  asked.value_after = size;
+  asked.source.emplace().description = "the size that was asked for";
+  asked.inputs = {input(a, instruction), input(b, instruction)};
+  return chain({store, block, asked});
+}
+
+TEST(Refine, ABlockWhoseSizeHadWrapped) {
+  Report r = overflow(32, 0x1000'0002, 4, "shl eax, 0x04");
+  judge(r);
+  EXPECT_EQ(r.verdict.bug_class, BugClass::integer_overflow);
+  EXPECT_EQ(r.verdict.confidence, Confidence::likely);
+  EXPECT_EQ(r.verdict.cause->function, "init");
+  for (Report wraps : {overflow(32, 0x1000'0002, 16, "imul eax, edi, 0x10"),
+                       overflow(4, 0xffff'fff4, 16, "add edi, 0x10")}) {
+    judge(wraps);
+    EXPECT_EQ(wraps.verdict.bug_class, BugClass::integer_overflow);
+  }
+  for (Report fits :
+       {overflow(32, 2, 4, "shl eax, 0x04"), overflow(36, 0x1000'0002, 4, "shl eax, 0x04"),
+        overflow(32, 0x1000'0002, 4, "shr eax, 0x04")}) {
+    judge(fits);
+    EXPECT_EQ(fits.verdict.bug_class, BugClass::heap_overflow);
+  }
 }
 
 }  // namespace

@@ -46,6 +46,8 @@ bool used_with_tag(report::Report& report);
 
 /// Where an object was used after its end: says more, if the hops do. Called behind the rules (refine.cc).
 void refine_stale_use(report::Report& report);
+/// The same for a store out of a block whose size had wrapped.
+void refine_overflow(report::Report& report);
 
 // What the value is (value_rules.cc).
 
