@@ -118,6 +118,8 @@ class Chain {
   void check_pointer_to_number();
   /// If the crash read a living variable through a pointer: how that came to point there.
   void check_pointer_into_frame();
+  /// Of an index that the code at the crash computed: what a loop compared it with, as a side branch.
+  void add_way_of_bound(const ResolvedSource& index, const Moment& moment);
   /// The same for an argument of a call of the allocator's, at whose entry `call` is.
   void add_way_of_argument(const Moment& call, Gpr argument, bool number, std::uint32_t parent,
                            std::string_view what);

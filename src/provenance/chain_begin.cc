@@ -147,6 +147,7 @@ Status Chain::find_first_link() {
     hop.inputs = report_inputs(resolved.source);
     report_.hops.push_back(std::move(hop));
     go_on(resolved, scene_.moment, scene_.moment.frames.front().code, value);
+    add_way_of_bound(resolved, scene_.moment);
     return {};
   } else if (auto map = begin_at_map(out); !map.ok() || *map) {
     return map.ok() ? Status{} : Status{map.error()};

@@ -385,10 +385,21 @@ class WindowObserver : public replay::PassObserver {
     stations_ = stations(*slice, query, frame_);
     if (!question_.to_the_end) characters_ = characters(*slice);
     if (stations_.empty()) out_.source.note = "the step window explains no byte of the value";
+    look_for_bound(query);
   }
 
   void on_end(const replay::Position&, const Registers&, const replay::LiveState& live) override {
     const CachedMemory memory(live);
+    if (bound_ && bound_->memory) {
+      const ByteRange& at = *bound_->memory;
+      out_.bound_place = describe_source(image_, moment_, at.start, at.size, memory);
+      if (at.size == 8) {
+        out_.bound_value = memory.read_as<std::uint64_t>(at.start);
+      } else if (const auto narrow = memory.read_as<std::uint32_t>(at.start)) {
+        out_.bound_value = *narrow;
+      }
+    }
+    out_.bound = bound_;
     if (read_from_text(memory)) return;
     const std::size_t last = question_.to_the_end ? oldest_of_the_program() : 0;
     for (std::size_t i = 0; i < stations_.size(); ++i) {
@@ -425,6 +436,20 @@ class WindowObserver : public replay::PassObserver {
   }
 
  private:
+  /// If the value that is asked for was counted up in a loop: what the loop compared it with.
+  void look_for_bound(const WindowQuery& query) {
+    if (question_.at || !question_.value || frame_ >= moment_.frames.size()) return;
+    std::vector<std::uint64_t> counters = {*question_.value};
+    for (const Station& station : stations_) {
+      if (station.source.kind != ValueSource::Kind::arithmetic) continue;
+      if (station.source.value) counters.push_back(*station.source.value);
+      for (const ComputedInput& input : station.source.inputs) {
+        if (!input.constant) counters.push_back(input.value);
+      }
+    }
+    bound_ = find_loop_bound(query.steps, code_, moment_.frames.front().code.function, counters);
+  }
+
   /// A word of memory that a bit operation took is in no register. What is there by now is what it was,
   /// unless somebody has written it since: the search for the writer will tell.
   void read_input(const MemoryReader& memory) {
@@ -520,6 +545,7 @@ class WindowObserver : public replay::PassObserver {
   ResolvedSource& out_;
   std::vector<Station> stations_;
   std::vector<Character> characters_;
+  std::optional<LoopBound> bound_;
   const replay::StepWindow* window_ = nullptr;
   const NoMemory gone_;
 };

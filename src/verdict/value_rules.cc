@@ -360,6 +360,17 @@ bool ends_at_constant(const Report& report) {
           origin->location->region == report::RegionKind::code);
 }
 
+/// What a loop's counter was compared with, if the report has it.
+const Hop* loop_bound(const Report& report) {
+  for (const Hop& hop : report.hops) {
+    if (!hop.main_line && hop.value_after && hop.source &&
+        hop.source->description == report::kLoopBound) {
+      return &hop;
+    }
+  }
+  return nullptr;
+}
+
 bool negative(std::uint64_t value, std::uint64_t size) {
   return size == 4 ? (value >> 31 & 1) != 0 : (value >> 63) != 0;
 }
@@ -388,6 +399,18 @@ bool bad_index(Report& report) {
                               below_zero && (value >> 32) == 0
                                   ? std::to_string(static_cast<std::int32_t>(value))
                                   : std::to_string(static_cast<std::int64_t>(value)));
+  if (const Hop* bound = loop_bound(report)) {
+    // It counted as far as its bound let it.
+    if (was_negative(report, *bound)) v.bug_class = BugClass::sign_error;
+    v.explanation += fmt::format(" A loop counted up to it, as its bound was {}.",
+                                 static_cast<std::int64_t>(*bound->value_after));
+    const Hop* maker = bound;
+    for (const Hop& hop : report.hops) {
+      if (!hop.main_line && hop.parent == maker->index && hop.kind == HopKind::store) maker = &hop;
+    }
+    blame_maker(report, maker, " It was made by");
+    return true;
+  }
   if (mark && origin->kind == HopKind::initial_image) {
     if (const Hop* copied = before(report, *origin)) origin = copied;
   }
