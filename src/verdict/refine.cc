@@ -49,12 +49,14 @@ const Hop* late_swap(const Report& report, const Hop& release) {
   return nullptr;
 }
 
-/// The pointer was read from a local that was destroyed with its scope, and took the block along.
+/// The pointer was read from an object, a local, that was destroyed with its scope and took the
+/// block along. (Reserved names are those of a library's or the compiler's own variables.)
 const Hop* kept_in_ended_scope(const Report& report, const Hop& release) {
   for (const Hop& hop : report.hops) {
     if (hop.main_line || hop.kind != HopKind::store || !hop.location || !hop.location->owner)
       continue;
     const report::Owner& owner = *hop.location->owner;
+    if (owner.member.empty() || owner.variable.starts_with("__")) continue;
     if (!owner.life.died || !owner.frame || hop.location->region != report::RegionKind::stack)
       continue;
     const bool within =

@@ -82,6 +82,7 @@ TEST(Refine, TheScopeOfWhatKeptThePointerHadEnded) {
   report::Hop kept = hop(HopKind::store, "Policy");
   kept.location = object(RegionKind::stack, 0x7ffe'ff00, 8);
   kept.location->owner->variable = "policy";
+  kept.location->owner->member = "rule_";
   kept.location->owner->frame = Address{0x7fff'0000};
   Report alive = freed({kept});
   judge(alive);
@@ -90,6 +91,12 @@ TEST(Refine, TheScopeOfWhatKeptThePointerHadEnded) {
   Report ended = freed({kept});
   judge(ended);
   EXPECT_EQ(ended.verdict.bug_class, BugClass::use_after_scope);
+  kept.location->owner->member.clear();
+  Report plain = freed({kept});
+  judge(plain);
+  EXPECT_EQ(plain.verdict.bug_class, BugClass::use_after_free)
+      << "a pointer variable destroys nothing";
+  kept.location->owner->member = "rule_";
   kept.location->owner->frame = Address{0x7fff'1000};
   Report elsewhere = freed({kept});
   judge(elsewhere);
