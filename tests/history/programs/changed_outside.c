@@ -47,7 +47,11 @@ int main(int argc, char **argv) {
   close(in);
   uint64_t seen = *page;
   if (strcmp(argv[1], "branch") == 0 && seen == 2) return 0;
-  printf("Corruption! %3lu\n", (unsigned long)seen);
-  fflush(stdout);
+  // No branch depends on the value from here on: the replay, where it is another one, gets to the end.
+  char line[] = "Corruption! 000\n";
+  line[12] = (char)('0' + seen / 100 % 10);
+  line[13] = (char)('0' + seen / 10 % 10);
+  line[14] = (char)('0' + seen % 10);
+  if (write(1, line, sizeof line - 1) < 0) return 2;
   _exit(1);
 }
