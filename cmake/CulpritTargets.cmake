@@ -30,6 +30,8 @@ function(culprit_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE culprit_options ${ARG_DEPS} GTest::gtest GTest::gtest_main)
+  # A third of the time that the tests take to build; what they call is optimised all the same.
+  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O0>)
   target_compile_definitions(${name} PRIVATE CULPRIT_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
     CULPRIT_BINARY_DIR="${CMAKE_BINARY_DIR}")
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST)

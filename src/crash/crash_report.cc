@@ -35,6 +35,8 @@ constexpr std::array kKinds{
               invalid_access},
     KindNames{Kind::go_unexpected_signal, "go_unexpected_signal",
               "Go: signal in the runtime or in C code", invalid_access},
+    KindNames{Kind::go_concurrent_map, "go_concurrent_map",
+              "Go: a map used by two goroutines at once", fatal_error},
     KindNames{Kind::go_unexpected_return, "go_unexpected_return", "Go: damaged return address",
               stack_canary},
     KindNames{Kind::go_fatal_error, "go_fatal_error", "Go: fatal error", fatal_error},

@@ -34,6 +34,7 @@ enum class Kind : std::uint8_t {
   go_unexpected_fault,    ///< "unexpected fault address 0x…"
   go_unexpected_signal,   ///< "unexpected signal during runtime execution", or "SIGSEGV: …" in C
                           ///< code
+  go_concurrent_map,      ///< "concurrent map writes", "… read and map write", "… iteration and …"
   go_unexpected_return,   ///< "unexpected return pc for F called from 0x…"
   go_fatal_error,         ///< any other "fatal error: …"
   go_panic,               ///< any other panic

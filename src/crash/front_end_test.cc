@@ -135,8 +135,8 @@ TEST(Parse, IsLinear) {
         "x.c:1:1: runtime error: division by zero\nthread 'm' panicked at x.rs:1:1:\nwords\n"
         "==3== Invalid read of size 4\n";
     for (const std::string& head : {std::string(), open_reports}) {
-      const std::string small = head + repeated(piece, 256 << 10);
-      const std::string large = head + repeated(piece, 1 << 20);
+      const std::string small = head + repeated(piece, 128 << 10);
+      const std::string large = head + repeated(piece, 512 << 10);
       EXPECT_LT(milliseconds(large), 8 * milliseconds(small) + 100) << piece;
     }
   }

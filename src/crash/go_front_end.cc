@@ -97,7 +97,11 @@ constexpr std::array<std::string_view, 41> kMessengers{"panic",
 bool is_messenger(std::string_view function) {
   return std::find(kMessengers.begin(), kMessengers.end(), function) != kMessengers.end() ||
          function.starts_with("runtime.goPanicSlice") ||
-         function.starts_with("runtime.panicSlice") || function.starts_with("runtime.panicBounds");
+         function.starts_with("runtime.panicSlice") ||
+         function.starts_with("internal/runtime/maps.") ||
+         function.starts_with("runtime.mapassign") || function.starts_with("runtime.mapaccess") ||
+         function.starts_with("runtime.mapdelete") || function.starts_with("runtime.mapiter") ||
+         function.starts_with("runtime.mapclear") || function.starts_with("runtime.panicBounds");
 }
 
 // What "fatal error: X" says about the kind of the report.
@@ -117,6 +121,8 @@ Kind kind_of_fatal(std::string_view what) {
   if (what == "unexpected signal during runtime execution") return Kind::go_unexpected_signal;
   if (what == "fault") return Kind::go_unexpected_fault;
   if (what == "unknown caller pc" || what == "unknown pc") return Kind::go_unexpected_return;
+  // runtime/map.go (Go 1.6 to 1.23), internal/runtime/maps (from Go 1.24).
+  if (what.starts_with("concurrent map ")) return Kind::go_concurrent_map;
   if (what.ends_with("Go pointer stored into non-Go memory")) return Kind::go_cgo_check;
   return Kind::go_fatal_error;
 }
@@ -587,7 +593,11 @@ class GoReader {
     if (at == std::string::npos || draft_->bad) return;
     const auto pc = hex_after(std::string_view(whole).substr(at), " called from ");
     if (!pc) return;
-    if (draft_->report.kind == Kind::exit_status) draft_->report.kind = Kind::go_unexpected_return;
+    // Where the function returned before the runtime looked, that was the fault.
+    if (draft_->report.kind == Kind::exit_status ||
+        draft_->report.kind == Kind::go_unexpected_fault) {
+      draft_->report.kind = Kind::go_unexpected_return;
+    }
     Suspect suspect;
     suspect.value = *pc;
     suspect.description = "value in the return address slot of a frame";

@@ -95,6 +95,8 @@ class Chain {
   Result<bool> begin_at_guard(report::Suspect& out);
   /// The same, for the pointer that a checker of the runtime stopped at. False: it was none.
   Result<bool> begin_at_checker(report::Suspect& out);
+  /// The same, for the mark in a Go map that another goroutine had set. False: it was none.
+  Result<bool> begin_at_map(report::Suspect& out);
   void begin_at_release(const AbortScene& scene, report::Suspect& out);
   [[nodiscard]] std::optional<report::Location> object_taken(const ResolvedSource& made,
                                                             const Moment& later,
@@ -203,6 +205,7 @@ class Chain {
   RevisitStyle style_;
   std::optional<report::Hop> side_;  ///< the writer of the slot's other bytes, not yet in the report
   std::uint64_t asked_alike_ = 1;    ///< moments that the one asked about cannot be told from
+  bool ends_at_writer_ = false;      ///< who wrote the link's slot is all that is asked
   bool first_link_ = true;           ///< the link is the one that the crash itself read
   std::optional<report::ValueBytes> bytes_;  ///< of the suspect that the chain is about, if not all
   std::optional<Link::Reader> first_reader_;  ///< who read the first link's slot

@@ -155,6 +155,8 @@ Status Chain::find_first_link() {
     report_.hops.push_back(std::move(hop));
     go_on(resolved, scene_.moment, scene_.moment.frames.front().code, value);
     return {};
+  } else if (auto map = begin_at_map(out); !map.ok() || *map) {
+    return map.ok() ? Status{} : Status{map.error()};
   } else if (auto checker = begin_at_checker(out); !checker.ok() || *checker) {
     return checker.ok() ? Status{} : Status{checker.error()};
   } else if (const auto begun = begin_at_guard(out); !begun.ok() || *begun) {

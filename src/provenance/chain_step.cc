@@ -284,6 +284,11 @@ bool Chain::step() {
     stop(report::StopReason::origin_found);
     return false;
   }
+  if (ends_at_writer_) {
+    add_writer(writer, resolved);
+    stop(report::StopReason::origin_found);
+    return false;
+  }
   if (given_up_by_collector(*found, resolved)) return false;
   if (lifetimes(*found, resolved)) return false;
   if (writer.hit.kernel) {

@@ -185,7 +185,7 @@ Result<RrProgram> find_rr() {
   }
   ProcessOptions options;
   options.argv = {*path, "--version"};
-  CULPRIT_ASSIGN(const ProcessResult run, run_process(options, std::chrono::seconds(20)));
+  CULPRIT_ASSIGN(const ProcessResult run, run_process(options, std::chrono::seconds(10)));
   std::optional<RrProgram> program = parse_rr_version(run.out.text + run.err.text);
   if (!program) {
     return Error{ErrorCode::cannot_record, *path + " does not tell its version; is it rr?"};
@@ -193,7 +193,7 @@ Result<RrProgram> find_rr() {
   program->path = *path;
   options.argv = {*path, "record", "--help"};
   // rr prints its help to stderr and exits with a failure in some versions: only the text counts.
-  if (const auto help = run_process(options, std::chrono::seconds(20)); help.ok()) {
+  if (const auto help = run_process(options, std::chrono::seconds(10)); help.ok()) {
     program->counts_in_software = offers_software_counters(help->out.text + help->err.text);
   }
   return *program;

@@ -13,6 +13,8 @@ inline constexpr std::string_view kStackPointer = "the stack pointer";
 /// Of Source::description: the size that an allocator was asked for.
 inline constexpr std::string_view kAskedSize = "the size that was asked for";
 inline constexpr std::string_view kCheckedPointer = "the pointer that was checked";
+/// A byte of a Go map that is set while somebody writes to the map.
+inline constexpr std::string_view kMapInUse = "the map's mark that somebody writes to it";
 inline constexpr std::string_view kIndex = "the index of the address";
 
 inline constexpr std::string_view kCheckedSize = "the size that a check refused";

@@ -26,7 +26,52 @@ const Hop* kept_as_number(const Report& report) {
   return nullptr;
 }
 
+/// The innermost frame that is not of the runtime, whose maps are in a package of their own from
+/// Go 1.24.
+const report::Frame* outside_runtime(const std::vector<report::Frame>& frames) {
+  const auto found = std::find_if(frames.begin(), frames.end(), [](const report::Frame& f) {
+    return !f.function.empty() && !f.function.starts_with("runtime.") &&
+           !f.function.starts_with("internal/runtime/");
+  });
+  return found != frames.end() ? &*found : nullptr;
+}
+
+/// "main.f (x.go:12) in goroutine 6".
+std::string user_of_map(const Hop& hop) {
+  const report::Frame* frame = outside_runtime(hop.backtrace);
+  if (frame == nullptr) return writer_name(hop.writer);
+  std::string out = frame->function;
+  if (const std::string at = place(frame->file, frame->line); !at.empty()) {
+    out += fmt::format(" ({})", at);
+  }
+  if (frame->goroutine) out += fmt::format(" in goroutine {}", *frame->goroutine);
+  return out;
+}
+
 }  // namespace
+
+bool shared_go_map(Report& report) {
+  if (report.hops.empty() || report.crash.kind != "go_concurrent_map") return false;
+  const Hop& crash = report.hops.front();
+  const Hop* setter = last_writer(report);
+  Verdict& v = report.verdict;
+  v.bug_class = BugClass::data_race;
+  v.suggested_fix = "Guard every use of the map with one mutex, or use sync.Map.";
+  v.evidence = {0};
+  v.explanation = user_of_map(crash) + " used a map while another goroutine wrote to it";
+  if (setter == nullptr) {
+    v.explanation += ".";
+    v.cause = site_of_writer(crash.writer);
+    v.confidence = Confidence::likely;  // the runtime says so
+    return true;
+  }
+  v.evidence.push_back(setter->index);
+  v.explanation += ": " + user_of_map(*setter) + ".";
+  const report::Frame* other = outside_runtime(setter->backtrace);
+  v.cause = other != nullptr ? site_of_frame(*other) : site_of_writer(setter->writer);
+  v.confidence = weakest(report, v.evidence);
+  return true;
+}
 
 bool unsafe_pointer_in_go(Report& report) {
   if (report.hops.empty() || report.crash.runtime != "go") return false;

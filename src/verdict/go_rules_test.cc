@@ -51,5 +51,57 @@ TEST(GoRules, WhatTheCheckerStoppedIsBlamedOnTheCodeThatAskedIt) {
   EXPECT_EQ(report.verdict.cause->function, "reader");
 }
 
+report::Frame go_frame(const std::string& function, std::uint32_t line, std::int64_t goroutine) {
+  report::Frame frame;
+  frame.function = function;
+  frame.file = "/x/map.go";
+  frame.line = line;
+  frame.goroutine = goroutine;
+  return frame;
+}
+
+TEST(GoRules, AMapThatTwoGoroutinesUsedIsBlamedOnTheOneThatWasWriting) {
+  report::Hop store = hop(HopKind::store, "internal/runtime/maps.(*Map).PutSlot");
+  store.backtrace = {go_frame("internal/runtime/maps.(*Map).PutSlot", 500, 6),
+                     go_frame("runtime.mapassign", 600, 6), go_frame("main.warm", 22, 6)};
+  report::Report report = chain({store});
+  report.hops.front().backtrace = {go_frame("main.fill", 15, 5)};
+  report.crash.runtime = "go";
+  report.crash.kind = "go_concurrent_map";
+  judge(report);
+  EXPECT_EQ(report.verdict.bug_class, BugClass::data_race);
+  EXPECT_EQ(report.verdict.cause->function, "main.warm");
+  EXPECT_EQ(report.verdict.cause->line, 22U);
+  EXPECT_NE(report.verdict.explanation.find("main.fill (map.go:15) in goroutine 5"),
+            std::string::npos)
+      << report.verdict.explanation;
+  EXPECT_NE(report.verdict.explanation.find("main.warm (map.go:22) in goroutine 6"),
+            std::string::npos)
+      << report.verdict.explanation;
+
+  report.crash.kind = "go_fatal_error";
+  EXPECT_FALSE(shared_go_map(report));
+}
+
+TEST(GoRules, AMapWhoseOtherUserIsNotFoundIsStillARace) {
+  report::Report report = chain({});
+  report.crash.runtime = "go";
+  report.crash.kind = "go_concurrent_map";
+  judge(report);
+  EXPECT_EQ(report.verdict.bug_class, BugClass::data_race);
+  EXPECT_EQ(report.verdict.confidence, report::Confidence::likely);
+}
+
+TEST(GoRules, AConstantOverAReturnAddressIsNoWrongConstant) {
+  report::Hop store = hop(HopKind::store, "main.smash");
+  report::Report report = chain({store});
+  report.verdict.stopped_because = report::StopReason::constant;
+  report.crash.runtime = "go";
+  report.crash.kind = "go_unexpected_return";
+  judge(report);
+  EXPECT_EQ(report.verdict.bug_class, BugClass::stack_buffer_overflow);
+  EXPECT_EQ(report.verdict.cause->function, "main.smash");
+}
+
 }  // namespace
 }  // namespace culprit::verdict

@@ -12,7 +12,8 @@ namespace culprit::verdict {
 
 void judge(report::Report& report) {
   // The first that applies: whose memory it was says more than what the value is.
-  constexpr std::array kRules = {collected_in_use,
+  constexpr std::array kRules = {shared_go_map,
+                                 collected_in_use,
                                  uninitialised_stack,
                                  uninitialised_heap,
                                  dangling_stack_pointer,

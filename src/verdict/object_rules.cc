@@ -473,9 +473,7 @@ bool vtable_overwritten(Report& report) {
   v.evidence = {0, store->index};
   v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
   const report::Frame* program = program_frame(store->backtrace);
-  v.cause = program != nullptr
-                ? site_of_frame(*program)
-                : site_of_writer(store->writer);
+  v.cause = program != nullptr ? site_of_frame(*program) : site_of_writer(store->writer);
   return true;
 }
 
@@ -544,16 +542,16 @@ bool stack_exhausted(Report& report) {
 }
 
 bool smashed_stack(Report& report) {
-  if (!report.suspect || (report.suspect->description != report::kCanary &&
-                          report.suspect->description != report::kReturnTarget)) {
-    return false;
-  }
+  if (!report.suspect) return false;
+  const bool returned = report.suspect->description == report::kReturnTarget ||
+                        report.crash.kind == "go_unexpected_return";
+  if (!returned && report.suspect->description != report::kCanary) return false;
   const Hop* store = first_of(report, HopKind::store);
   if (store == nullptr) return false;
   Verdict& v = report.verdict;
   v.bug_class = BugClass::stack_buffer_overflow;
-  v.explanation =
-      fmt::format("{} wrote over {}.", writer_name(store->writer), report.suspect->description);
+  v.explanation = fmt::format("{} wrote over {}.", writer_name(store->writer),
+                              returned ? report::kReturnTarget : report::kCanary);
   v.evidence = {0, store->index};
   v.confidence = std::max(store->confidence, Confidence::likely);
   v.cause = site_of_writer(store->writer);

@@ -57,6 +57,8 @@ bool bad_index(report::Report& report);
 bool raced(report::Report& report);
 /// A null pointer that some code stored, returned or passed.
 bool null_dereference(report::Report& report);
+/// A Go map that two goroutines used at once (go_rules.cc).
+bool shared_go_map(report::Report& report);
 /// A pointer that Go's rules for unsafe.Pointer do not allow, or a number used as one (go_rules.cc).
 bool unsafe_pointer_in_go(report::Report& report);
 /// A pointer that was stored as a number of another type.

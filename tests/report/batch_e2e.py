@@ -106,7 +106,7 @@ class Whole(Case):
             f"{ARGS.program} \"restock\" 'first'\n"
             "\n"
             f"{self.dir / 'no-trace'}\n")
-        run = self.batch("-j", "2", "--case-timeout", "20")
+        run = self.batch("-j", "2", "--case-timeout", "10")
         self.assertEqual(run.returncode, 3, run.stderr)
         self.assertEqual(run.stderr, "")
         outcomes = {line["name"]: line["outcome"] for line in self.results()}
@@ -116,7 +116,7 @@ class Whole(Case):
             "sleep 1000": "timed_out", str(self.dir / "no-trace"): "bad_case"})
         self.assertTrue(run.stdout.startswith("6 of 6 cases done: "), run.stdout)
         self.assertIn("\n      2       2 ", run.stdout)
-        self.assertIn("timed_out      sleep 1000: ended after 20 s\n", run.stdout)
+        self.assertIn("timed_out      sleep 1000: ended after 10 s\n", run.stdout)
         for line in self.results():
             self.assertEqual("report" in line, line["outcome"] == "complete")
             if "report" in line:
