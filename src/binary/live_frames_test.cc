@@ -473,6 +473,13 @@ TEST_P(LiveFrames, TypesSymbolsAndCodeByName) {
   const auto rows = symbolizer().line_rows(symbolizer().locate(visit).function);
   ASSERT_GT(rows.size(), 4U);
   EXPECT_EQ(rows.front().address, visit);
+
+  const auto variadic = [&](const char* name) {
+    return symbolizer().locate(Address{reinterpret_cast<std::uint64_t>(dlsym(handle_, name))}).variadic;
+  };
+  EXPECT_TRUE(variadic("count_unnamed"));
+  EXPECT_FALSE(variadic("without_prototype"));
+  EXPECT_FALSE(variadic("visit"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Options, LiveFrames, ::testing::ValuesIn(variants()),

@@ -42,6 +42,25 @@ SourcePosition call_site(DwarfIndex& index, const DWARFDie& inlined) {
   return position;
 }
 
+/// A function without a prototype (K&R C) also has unspecified parameters, but takes none beside the named.
+bool is_variadic(const DWARFDie& function) {
+  DWARFDie die = function;
+  bool unnamed = false;
+  bool prototype = false;
+  constexpr int kMaxOrigins = 4;  // a copy for some callers, its abstract origin, a declaration
+  for (int i = 0; die && i < kMaxOrigins; ++i) {
+    for (const DWARFDie& child : die.children()) {
+      unnamed |= child.getTag() == dwarf::DW_TAG_unspecified_parameters;
+    }
+    prototype |= static_cast<bool>(die.find(dwarf::DW_AT_prototyped)) ||
+                 static_cast<bool>(die.find(dwarf::DW_AT_linkage_name));
+    DWARFDie next = die.getAttributeValueAsReferencedDie(dwarf::DW_AT_abstract_origin);
+    if (!next) next = die.getAttributeValueAsReferencedDie(dwarf::DW_AT_specification);
+    die = next;
+  }
+  return unnamed && prototype;
+}
+
 void add_debug_info(const Module& module, DwarfIndex& index, std::uint64_t address,
                     CodeLocation& location) {
   DWARFUnit* unit = index.unit_at(address);
@@ -74,6 +93,7 @@ void add_debug_info(const Module& module, DwarfIndex& index, std::uint64_t addre
     if (const auto address_form = dwarf::toAddress(value)) entry = *address_form;
   }
   location.entry = Address{entry + module.bias};
+  location.variadic = is_variadic(function->die);
 
   const std::vector<DWARFDie> scopes = index.scopes_at(function->die, address);
   SourcePosition position = line;

@@ -53,6 +53,7 @@ struct CodeLocation {
   bool has_debug_info = false;
   std::string no_debug_info;  ///< why, if has_debug_info is false: one clause
   std::string language;       ///< "C", "C++", "Go", "Rust", "assembly" or empty
+  bool variadic = false;      ///< the physical function takes unnamed arguments, after its named ones
 
   /// The best short name: frames' innermost, else symbol, else "".
   [[nodiscard]] std::string_view best_name() const;

@@ -123,6 +123,18 @@ class Chain {
   void check_pointer_to_number();
   /// If the crash read a living variable through a pointer: how that came to point there.
   void check_pointer_into_frame();
+  /// Of an index that the code at the crash computed: what a loop compared it with, as a side branch.
+  void add_way_of_bound(const ResolvedSource& index, const Moment& moment);
+  /// The same for an argument of a call of the allocator's, at whose entry `call` is.
+  void add_way_of_argument(const Moment& call, Gpr argument, bool number, std::uint32_t parent,
+                           std::string_view what);
+  /// How the pointer came to the call that freed a block first; `release` is that hop.
+  void add_first_release(const replay::HeapBlock& block, std::uint32_t release);
+  /// Where the size of a block came from; `allocation` is the hop of the block.
+  void add_size_of_block(const replay::HeapBlock& block, const replay::Mark& before,
+                         std::uint32_t allocation);
+  /// What the crash read through a pointer, and where pointers were kept: variables whose scope has ended?
+  void explain_ended_scopes();
   /// How the reader came by the pointer to the slot: a side branch of the crash. Once in a triage.
   void add_way_of_pointer(const Link::Reader& reader);
   /// The same for a pointer whose source at a moment is known; the branch begins at hop `parent`.

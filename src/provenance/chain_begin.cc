@@ -152,8 +152,10 @@ Status Chain::find_first_link() {
                                 resolved.place ? &resolved.place->location : nullptr, style_);
     hop.value_after = value;
     hop.source = report_source(resolved.source, resolved.place, value);
+    hop.inputs = report_inputs(resolved.source);
     report_.hops.push_back(std::move(hop));
     go_on(resolved, scene_.moment, scene_.moment.frames.front().code, value);
+    add_way_of_bound(resolved, scene_.moment);
     return {};
   } else if (auto map = begin_at_map(out); !map.ok() || *map) {
     return map.ok() ? Status{} : Status{map.error()};
@@ -269,6 +271,7 @@ void Chain::begin_at_release(const AbortScene& scene, report::Suspect& out) {
       about.size = block.range.size;
       report_.hops.push_back(block_hop(*image_, block, true, about));
       stop(report::StopReason::origin_found, "the block had been freed before");
+      add_first_release(block, static_cast<std::uint32_t>(report_.hops.size() - 1));
       again = true;
       break;
     }

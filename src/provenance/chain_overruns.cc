@@ -116,6 +116,16 @@ Chain::MeantElsewhere Chain::meant_elsewhere(const WriterHit& writer, Address st
   } else if (reused) {
     auto made = block_of_old_pointer((*pointer)->source, value, writer.moment, *writer.blocks);
     if (made.ok()) out.old = *std::move(made);
+    // What the function was given as an argument: its caller had it from somewhere.
+    if (!out.old && (*pointer)->source.source.kind == ValueSource::Kind::register_) {
+      auto given = pointer_of_access(replay_, *image_, writer.moment, writer.frame,
+                                     writer.writer->instruction.address, *writer.pointer_register,
+                                     false, remaining(), report_.stats);
+      if (given.ok() && *given) {
+        made = block_of_old_pointer((*given)->source, (*given)->value, writer.moment, *writer.blocks);
+        if (made.ok()) out.old = *std::move(made);
+      }
+    }
   }
   if (!out.intended && !out.old && (moved || indexed) && stores_an_element(writer)) {
     ask_reader(value, disp);
@@ -148,8 +158,11 @@ bool Chain::written_through_bad_pointer(const LastWriter& found, const ResolvedS
          "the store went through a pointer to a block that had been freed");
   } else {
     add_intended(meant, slot);
+    const auto allocation = static_cast<std::uint32_t>(report_.hops.size() - 1);
     add_step_before_end(writer, *meant.intended, store);
     add_way_of_index(writer, store);
+    if (const auto& block = meant.intended->block; block && slot.address >= block->range.end())
+      add_size_of_block(*block, writer.moment.mark, allocation);
     stop(report::StopReason::origin_found, "the store was meant for another object");
   }
   return true;

@@ -332,6 +332,16 @@ bool Chain::came_from_allocator(const ResolvedSource& resolved, const Moment& us
   return true;
 }
 
+namespace {
+
+/// It was computed from one value and constants.
+bool unpacked(const ValueSource& source) {
+  return std::any_of(source.inputs.begin(), source.inputs.end(),
+                     [](const ComputedInput& input) { return input.constant; });
+}
+
+}  // namespace
+
 bool Chain::go_on(const ResolvedSource& resolved, const Moment& moment,
                   const binary::CodeLocation& code, std::uint64_t value) {
   const ValueSource& source = resolved.source;
@@ -361,8 +371,8 @@ bool Chain::go_on(const ResolvedSource& resolved, const Moment& moment,
     case ValueSource::Kind::arithmetic:
       bytes_.reset();  // of a value that was computed from others
       if (source.address && source.value && resolved.place) {
-        // A null that an offset was added to.
-        if (*source.value == 0) add_load(resolved, code, 0);
+        // A null that an offset was added to, or a word that was unpacked.
+        if (*source.value == 0 || unpacked(source)) add_load(resolved, code, *source.value);
         return link(*source.value);
       }
       born(resolved, code, value);

@@ -189,6 +189,7 @@ Result<report::Report> Chain::run() {
   image_ = images_.front().get();
   check_pointer_into_frame();
   check_pointer_to_number();
+  explain_ended_scopes();
   explain_unmapped();
   begin_phase({});
   report::number_hops(report_.hops);

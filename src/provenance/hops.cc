@@ -115,6 +115,23 @@ report::Source report_source(const ValueSource& source, const std::optional<Sour
   return out;
 }
 
+std::vector<report::Source> report_inputs(const ValueSource& source) {
+  std::vector<report::Source> out;
+  for (const ComputedInput& input : source.inputs) {
+    report::Source one;
+    one.kind = input.constant ? report::SourceKind::immediate : report::SourceKind::register_;
+    one.value = input.value;
+    one.size = 8;
+    one.pc = input.pc;
+    one.instruction = input.instruction;
+    one.register_name = input.constant ? std::string() : input.name;
+    one.description = input.constant ? "a constant in the code" : input.name;
+    one.followed = input.followed;
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
 namespace {
 
 /// The program's own code among the callers of an allocator: past the allocator itself and the
@@ -276,6 +293,7 @@ report::Hop writer_hop(const ProcessImage& image, const WriterHit& writer, const
   hop.kind = in_write_barrier_buffer(writer.location) ? report::HopKind::runtime_store
                                                       : report::HopKind::store;
   hop.source = report_source(source, place, slot.value);
+  hop.inputs = report_inputs(source);
   const bool known = writer.writer.has_value();
   const bool exact = known && writer.writer->confidence == x86::WriterConfidence::proved;
   hop.confidence = !known  ? report::Confidence::unknown
@@ -323,6 +341,7 @@ report::Hop origin_hop(const ProcessImage& image, const ValueSource& source,
   hop.backtrace = report_frames(image, frames);
   hop.value_after = value;
   hop.source = report_source(source, std::nullopt, value);
+  hop.inputs = report_inputs(source);
   hop.confidence = from(source.certainty);
   hop.summary = fmt::format("{} made the value {} ({})", display(hop.writer), to_hex(value),
                             source_words(source, std::nullopt));

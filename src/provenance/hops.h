@@ -99,6 +99,9 @@ void describe_sweep(report::Hop& hop, const runtimes::Reclaimed& block,
                                            const std::optional<SourcePlace>& place,
                                            std::uint64_t value);
 
+/// The inputs of the computations that the value came out of, as far as they are known.
+[[nodiscard]] std::vector<report::Source> report_inputs(const ValueSource& source);
+
 /// True for a slot of a garbage collector's write barrier buffer.
 [[nodiscard]] bool in_write_barrier_buffer(const report::Location& location);
 

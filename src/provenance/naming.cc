@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "provenance/unnamed_arguments.h"
 #include "report/limits.h"
+#include "report/suspect_words.h"
 
 namespace culprit::provenance {
 namespace {
@@ -120,6 +122,14 @@ void describe_frame_slot(const ProcessImage& image, const Moment& moment, std::s
   report::Owner owner;
   if (const auto d = image.variables().describe_address(view_of(moment, i, memory), address)) {
     owner = owner_of(*d);
+  }
+  if (owner.variable.empty()) {
+    if (const auto argument = unnamed_argument(moment, address, ModuleCode(image.modules()))) {
+      const std::string number =
+          argument->position ? fmt::format(" {}", *argument->position) : std::string();
+      owner.variable = fmt::format("{}{} of {}", report::kUnnamedArgument, number,
+                                   physical_name(moment.frames[argument->frame].code));
+    }
   }
   if (owner.function.empty()) owner.function = physical_name(f.code);
   if (owner.module.empty() && f.code.module != nullptr) owner.module = f.code.module->path;

@@ -86,6 +86,13 @@ std::optional<std::uint64_t> value_after(const PathStep& step, const WindowQuery
   return reg->size == 8 ? value : value & ((std::uint64_t{1} << (8 * reg->size)) - 1);
 }
 
+std::optional<std::uint64_t> value_of(const WindowPiece& piece) {
+  if (piece.value.empty() || piece.value.size() > 8) return std::nullopt;
+  std::uint64_t value = 0;
+  std::memcpy(&value, piece.value.data(), piece.value.size());
+  return value;
+}
+
 std::uint64_t size_of(const Place& place) {
   if (const auto* range = std::get_if<ByteRange>(&place)) return range->size;
   return std::get<x86::RegisterBytes>(place).size;
@@ -102,11 +109,29 @@ struct Station {
 /// So many of the newest steps of a way are kept: it leaves a frame by one of the last ones.
 constexpr std::size_t kLaterKept = 256;
 
+/// Adds what is known of the numbers that one computation took.
+void add_inputs(const Transformation& t, const MemoryReader& code, std::vector<ComputedInput>& out) {
+  constexpr std::size_t kMost = 8;
+  if (t.kind != x86::FlowKind::arithmetic || out.size() >= kMost) return;
+  const auto instruction = x86::decode_at(code, t.pc);
+  const std::string text = instruction.ok() ? x86::text(*instruction) : std::string();
+  for (std::size_t k = 0; k < t.inputs.size() && k < t.input_values.size(); ++k) {
+    if (!t.input_values[k] || out.size() >= kMost) continue;
+    const auto* reg = std::get_if<x86::RegisterBytes>(&t.inputs[k]);
+    const bool constant = t.constant == t.input_values[k] && t.inputs.size() > 1;
+    out.push_back({*t.input_values[k], reg != nullptr ? x86::to_string(*reg) : "memory", constant,
+                   t.carries && t.main_input == k, t.pc, text});
+  }
+  if (t.constant && t.inputs.size() == 1 && out.size() < kMost)
+    out.push_back({*t.constant, {}, true, false, t.pc, text});
+}
+
 /// What a slice of a step window says about the asked bytes: each memory read on the way, the
 /// nearest to the end of the window first, then where the way ends.
 std::vector<Station> stations(const WindowSlice& slice, const WindowQuery& query,
                               std::size_t frame) {
   std::vector<Station> out;
+  std::vector<ComputedInput> inputs;  // of the computations that the way has come through
   const auto text = [&](ValueSource& source) {
     const auto instruction = x86::decode_at(*query.code, source.pc);
     if (instruction.ok()) source.instruction = x86::text(*instruction);
@@ -125,6 +150,7 @@ std::vector<Station> stations(const WindowSlice& slice, const WindowQuery& query
       // The value was computed from another one: the chain goes on with an input, whose bytes are
       // no longer the suspect's.
       computed = true;
+      add_inputs(slice.transformations[*piece.parent], *query.code, inputs);
       index |= slice.transformations[*piece.parent].index;
       offset = 0;
       size = piece.size;
@@ -139,11 +165,29 @@ std::vector<Station> stations(const WindowSlice& slice, const WindowQuery& query
       source.index = index;
       source.partial = !computed && piece.size < slice.pieces[slice.main_line().front()].size;
       if (computed) {
+        source.inputs = inputs;
         source.kind = ValueSource::Kind::arithmetic;
         source.note = "the value was computed; the input that decides it was followed";
       }
       return source;
     };
+    if (piece.parent) {
+      // An operand in memory was read by the computation itself.
+      const Transformation& t = slice.transformations[*piece.parent];
+      const auto* range = piece.input < t.inputs.size()
+                              ? std::get_if<ByteRange>(&t.inputs[piece.input])
+                              : nullptr;
+      if (range != nullptr && range->size <= 8 && piece.offset == 0) {
+        ValueSource source = begin(t.pc);
+        source.address = range->start;
+        source.size = static_cast<std::uint32_t>(range->size);
+        source.value = t.input_values[piece.input];
+        if (!source.value && piece.size == range->size && piece.added == 0)
+          source.value = value_of(piece);
+        text(source);
+        out.push_back({std::move(source), t.step, later});
+      }
+    }
     for (const PathStep& step : piece.path) {
       if (later.size() < kLaterKept) later.push_back(step.index);
       const auto* range = step.from ? std::get_if<ByteRange>(&*step.from) : nullptr;
@@ -167,11 +211,7 @@ std::vector<Station> stations(const WindowSlice& slice, const WindowQuery& query
 
     ValueSource source = begin(origin.pc);
     source.constant = origin.constant;
-    if (!piece.value.empty() && piece.value.size() <= 8) {
-      std::uint64_t value = 0;
-      std::memcpy(&value, piece.value.data(), piece.value.size());
-      source.value = value;
-    }
+    source.value = value_of(piece);
     const auto unless_computed = [&](ValueSource::Kind kind) {
       if (!computed) source.kind = kind;
     };
@@ -218,6 +258,11 @@ std::vector<Station> stations(const WindowSlice& slice, const WindowQuery& query
                             ? ValueSource::Kind::address
                             : ValueSource::Kind::arithmetic;
           source.pc = t.pc;
+          if (source.kind == ValueSource::Kind::arithmetic) {
+            source.inputs = inputs;
+            for (std::size_t k = *origin.transformation; k < slice.transformations.size(); ++k)
+              add_inputs(slice.transformations[k], *query.code, source.inputs);
+          }
         }
         break;
       case OriginKind::unreadable_code:
@@ -340,10 +385,21 @@ class WindowObserver : public replay::PassObserver {
     stations_ = stations(*slice, query, frame_);
     if (!question_.to_the_end) characters_ = characters(*slice);
     if (stations_.empty()) out_.source.note = "the step window explains no byte of the value";
+    look_for_bound(query);
   }
 
   void on_end(const replay::Position&, const Registers&, const replay::LiveState& live) override {
     const CachedMemory memory(live);
+    if (bound_ && bound_->memory) {
+      const ByteRange& at = *bound_->memory;
+      out_.bound_place = describe_source(image_, moment_, at.start, at.size, memory);
+      if (at.size == 8) {
+        out_.bound_value = memory.read_as<std::uint64_t>(at.start);
+      } else if (const auto narrow = memory.read_as<std::uint32_t>(at.start)) {
+        out_.bound_value = *narrow;
+      }
+    }
+    out_.bound = bound_;
     if (read_from_text(memory)) return;
     const std::size_t last = question_.to_the_end ? oldest_of_the_program() : 0;
     for (std::size_t i = 0; i < stations_.size(); ++i) {
@@ -367,6 +423,7 @@ class WindowObserver : public replay::PassObserver {
       if (question_.to_the_end ? i != last : i + 1 < stations_.size() && (!place || spill))
         continue;
       out_.source = source;
+      read_input(memory);
       out_.place = std::move(place);
       out_.frames = then.frames;
       out_.left = where_it_left(stations_[i], then);
@@ -379,6 +436,32 @@ class WindowObserver : public replay::PassObserver {
   }
 
  private:
+  /// If the value that is asked for was counted up in a loop: what the loop compared it with.
+  void look_for_bound(const WindowQuery& query) {
+    if (question_.at || !question_.value || frame_ >= moment_.frames.size()) return;
+    std::vector<std::uint64_t> counters = {*question_.value};
+    for (const Station& station : stations_) {
+      if (station.source.kind != ValueSource::Kind::arithmetic) continue;
+      if (station.source.value) counters.push_back(*station.source.value);
+      for (const ComputedInput& input : station.source.inputs) {
+        if (!input.constant) counters.push_back(input.value);
+      }
+    }
+    bound_ = find_loop_bound(query.steps, code_, moment_.frames.front().code.function, counters);
+  }
+
+  /// A word of memory that a bit operation took is in no register. What is there by now is what it was,
+  /// unless somebody has written it since: the search for the writer will tell.
+  void read_input(const MemoryReader& memory) {
+    ValueSource& source = out_.source;
+    if (source.kind != ValueSource::Kind::arithmetic || !source.address || source.value ||
+        source.size != 8) {
+      return;
+    }
+    source.value = memory.read_as<std::uint64_t>(*source.address);
+    if (source.value) source.certainty = Certainty::likely;
+  }
+
   /// A number that was computed from the characters of a text which says it: the chain goes on with the text.
   bool read_from_text(const MemoryReader& memory) {
     if (!question_.value) return false;
@@ -462,6 +545,7 @@ class WindowObserver : public replay::PassObserver {
   ResolvedSource& out_;
   std::vector<Station> stations_;
   std::vector<Character> characters_;
+  std::optional<LoopBound> bound_;
   const replay::StepWindow* window_ = nullptr;
   const NoMemory gone_;
 };

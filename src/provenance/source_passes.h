@@ -11,6 +11,7 @@
 #include "provenance/last_writer.h"
 #include "provenance/moment.h"
 #include "provenance/process_image.h"
+#include "provenance/slice/loop_bound.h"
 #include "provenance/value_source.h"
 #include "replay/replay.h"
 #include "report/model.h"
@@ -25,6 +26,10 @@ struct ResolvedSource {
   /// If the value is the address of a local whose frame ended in the window: the stack, from that frame on,
   /// where the address left it: at the call or the return that carried it out.
   std::vector<WalkFrame> left{};
+  /// If the value, or a number that it was computed from, was compared in a loop of the window: with what.
+  std::optional<LoopBound> bound{};
+  std::optional<SourcePlace> bound_place{};    ///< of a bound in memory
+  std::optional<std::uint64_t> bound_value{};  ///< what that held at the moment
 };
 
 /// Limits of a step window.

@@ -28,6 +28,16 @@ struct ValueQuestion {
   bool number = false;
 };
 
+/// A known input of a computation that a value came out of.
+struct ComputedInput {
+  std::uint64_t value = 0;
+  std::string name;       ///< of the register or "memory"; of a constant empty
+  bool constant = false;  ///< of the code
+  bool followed = false;  ///< the way goes on with this one
+  Address pc;             ///< of the computation
+  std::string instruction;
+};
+
 /// The answer. `kind` says which of the other members mean something.
 struct ValueSource {
   enum class Kind : std::uint8_t {
@@ -50,6 +60,7 @@ struct ValueSource {
   std::uint32_t offset = 0;    ///< of the explained bytes within the asked ones
   std::optional<std::uint64_t> constant;
   std::optional<std::uint64_t> value;  ///< arithmetic: what the followed input held
+  std::vector<ComputedInput> inputs;   ///< of the computations on the way, the nearest first; at most 8
   std::optional<x86::MemOperand> operand;
   std::uint32_t operand_offset = 0;
   std::optional<x86::RegisterBytes> reg;

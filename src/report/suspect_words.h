@@ -12,6 +12,8 @@ inline constexpr std::string_view kReturnTarget = "the address that was returned
 inline constexpr std::string_view kStackPointer = "the stack pointer";
 /// Of Source::description: the size that an allocator was asked for.
 inline constexpr std::string_view kAskedSize = "the size that was asked for";
+/// Of Source::description: what a loop's counter was compared with.
+inline constexpr std::string_view kLoopBound = "the bound of the loop";
 inline constexpr std::string_view kCheckedPointer = "the pointer that was checked";
 /// A byte of a Go map that is set while somebody writes to the map.
 inline constexpr std::string_view kMapInUse = "the map's mark that somebody writes to it";
@@ -22,6 +24,10 @@ inline constexpr std::string_view kCheckedIndex = "the index that a check refuse
 inline constexpr std::string_view kCheckedValue = "the value that a check refused";
 
 inline constexpr std::string_view kVirtualTable = "the object's virtual table";
+
+/// How an Owner::variable begins that is an argument of a variadic function behind its named parameters, as
+/// does the Source::description of who read it: "unnamed argument 2 of log_line".
+inline constexpr std::string_view kUnnamedArgument = "unnamed argument";
 
 /// Of a Source: the null that ends the list of environment variables. Who looks for one that is not set ends
 /// there.

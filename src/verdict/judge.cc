@@ -28,11 +28,15 @@ void judge(report::Report& report) {
                                  from_signal_handler,
                                  stale_page,
                                  unexplained,
+                                 mismatched_argument,
                                  from_kernel,
                                  from_other_process,
                                  from_command_line,
                                  replaced,
                                  refused_by_check,
+                                 unpacked_with_other_constant,
+                                 lost_upper_bits,
+                                 used_with_tag,
                                  bad_index,
                                  raced,
                                  null_dereference,
@@ -47,6 +51,8 @@ void judge(report::Report& report) {
   for (const auto rule : kRules) {
     if (rule(report)) break;
   }
+  refine_stale_use(report);
+  refine_overflow(report);
   // Some rules speak of the crash even where the chain could not be begun: no hop is there to cite.
   std::erase_if(report.verdict.evidence, [&](std::uint32_t i) { return i >= report.hops.size(); });
   const report::BugClassInfo& info = report::info(report.verdict.bug_class);

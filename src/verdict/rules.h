@@ -32,6 +32,23 @@ bool stack_exhausted(report::Report& report);
 /// The stack protector's canary was overwritten, by a store whose own object is not known.
 bool smashed_stack(report::Report& report);
 
+/// A number that a variadic function was given where it took a pointer (argument_rules.cc).
+bool mismatched_argument(report::Report& report);
+
+// Pointers that are kept in another form (packed_rules.cc).
+
+/// A pointer that is kept XOR-ed was taken out with another constant than it was put in with.
+bool unpacked_with_other_constant(report::Report& report);
+/// A pointer that was cut to fewer bits than it has.
+bool lost_upper_bits(report::Report& report);
+/// A pointer with a tag in its upper bits was used as it was.
+bool used_with_tag(report::Report& report);
+
+/// Where an object was used after its end: says more, if the hops do. Called behind the rules (refine.cc).
+void refine_stale_use(report::Report& report);
+/// The same for a store out of a block whose size had wrapped.
+void refine_overflow(report::Report& report);
+
 // What the value is (value_rules.cc).
 
 /// Bytes that a signal handler wrote.

@@ -344,6 +344,33 @@ bool computed_as_int(const Report& report) {
   return false;
 }
 
+/// The largest signed number of a width: what programs write into an index that leads nowhere.
+bool marks_nothing(std::uint64_t value) {
+  return value == 0x7fff || value == 0x7fff'ffff || value == 0x7fff'ffff'ffff'ffff;
+}
+
+/// The chain ends at a constant of the program's own, in its code or its data.
+bool ends_at_constant(const Report& report) {
+  const Hop* origin = last_writer(report);
+  if (origin == nullptr) return false;
+  if (report.verdict.stopped_because == report::StopReason::constant) return true;
+  return report.verdict.stopped_because == report::StopReason::initial_image &&
+         origin->kind == HopKind::initial_image && origin->location &&
+         (origin->location->region == report::RegionKind::global ||
+          origin->location->region == report::RegionKind::code);
+}
+
+/// What a loop's counter was compared with, if the report has it.
+const Hop* loop_bound(const Report& report) {
+  for (const Hop& hop : report.hops) {
+    if (!hop.main_line && hop.value_after && hop.source &&
+        hop.source->description == report::kLoopBound) {
+      return &hop;
+    }
+  }
+  return nullptr;
+}
+
 bool negative(std::uint64_t value, std::uint64_t size) {
   return size == 4 ? (value >> 31 & 1) != 0 : (value >> 63) != 0;
 }
@@ -363,13 +390,31 @@ bool bad_index(Report& report) {
     }
   }
   const bool computed = v.stopped_because == report::StopReason::arithmetic;
+  const bool mark = !below_zero && marks_nothing(value) && ends_at_constant(report);
   v.bug_class = below_zero                            ? BugClass::sign_error
+                : mark                                ? BugClass::bad_constant
                 : computed && computed_as_int(report) ? BugClass::integer_overflow
                                                       : BugClass::index_out_of_range;
   v.explanation = fmt::format("The base of the address is good, its index {} is not.",
                               below_zero && (value >> 32) == 0
                                   ? std::to_string(static_cast<std::int32_t>(value))
                                   : std::to_string(static_cast<std::int64_t>(value)));
+  if (const Hop* bound = loop_bound(report)) {
+    // It counted as far as its bound let it.
+    if (was_negative(report, *bound)) v.bug_class = BugClass::sign_error;
+    v.explanation += fmt::format(" A loop counted up to it, as its bound was {}.",
+                                 static_cast<std::int64_t>(*bound->value_after));
+    const Hop* maker = bound;
+    for (const Hop& hop : report.hops) {
+      if (!hop.main_line && hop.parent == maker->index && hop.kind == HopKind::store) maker = &hop;
+    }
+    blame_maker(report, maker, " It was made by");
+    return true;
+  }
+  if (mark && origin->kind == HopKind::initial_image) {
+    if (const Hop* copied = before(report, *origin)) origin = copied;
+  }
+  if (mark) v.explanation += " It is the largest number of its width, a mark rather than an index.";
   blame_maker(report, origin, " It was made by");
   return true;
 }
@@ -469,9 +514,7 @@ bool confused_pointer(Report& report) {
       was, owner_name(*made->location), writer_name(made->writer), wanted);
   v.evidence = {0, made->index};
   const report::Frame* program = program_frame(made->backtrace);
-  v.cause = program != nullptr
-                ? site_of_frame(*program)
-                : site_of_writer(made->writer);
+  v.cause = program != nullptr ? site_of_frame(*program) : site_of_writer(made->writer);
   v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
   return true;
 }

@@ -389,10 +389,30 @@ TEST(ValueRules, AnIndexThatLeadsAstray) {
   EXPECT_TRUE(says(r, "its index -3 is not"));
   r = index_chain(0x7fff'ffff);
   ASSERT_TRUE(bad_index(r));
+  EXPECT_EQ(r.verdict.bug_class, BugClass::bad_constant) << "a mark for nothing";
+  r = index_chain(0x7fff'ffff, StopReason::start_of_recording);
+  ASSERT_TRUE(bad_index(r));
   EXPECT_EQ(r.verdict.bug_class, BugClass::index_out_of_range);
   r = index_chain(0x1'8000'0000);
   ASSERT_TRUE(bad_index(r));
   EXPECT_EQ(r.verdict.bug_class, BugClass::index_out_of_range);
+
+  r = index_chain(0xf100, StopReason::arithmetic);
+  r.hops.resize(1);
+  r.hops.push_back(hop(HopKind::register_slice, "checksum"));
+  r.hops.push_back(hop(HopKind::store, "add"));
+  r.hops[1].main_line = r.hops[2].main_line = false;
+  r.hops[1].value_after = ~0ULL - 7;
+  r.hops[1].source.emplace().description = "the bound of the loop";
+  r.hops[2].location = place(RegionKind::heap, 0x5000, 4);
+  r.hops[2].value_after = 0xffff'fff8;
+  report::number_hops(r.hops);
+  r.hops[1].parent = 0;
+  r.hops[2].parent = 1;
+  ASSERT_TRUE(bad_index(r));
+  EXPECT_EQ(r.verdict.bug_class, BugClass::sign_error);
+  EXPECT_TRUE(says(r, "its bound was -8"));
+  EXPECT_EQ(r.verdict.cause->function, "add");
 
   r = index_chain(7);
   r.hops.resize(1);

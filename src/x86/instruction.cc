@@ -295,6 +295,36 @@ Result<Outline> outline(std::span<const std::byte> bytes, Address address) {
   return outline_of(insn, address);
 }
 
+BitOperation bit_operation(const Instruction& instruction) {
+  switch (static_cast<ZydisMnemonic>(instruction.mnemonic)) {
+    case ZYDIS_MNEMONIC_AND:
+    case ZYDIS_MNEMONIC_ANDN:
+    case ZYDIS_MNEMONIC_BZHI:
+    case ZYDIS_MNEMONIC_BEXTR:
+    case ZYDIS_MNEMONIC_BTR:
+      return BitOperation::and_;
+    case ZYDIS_MNEMONIC_OR:
+    case ZYDIS_MNEMONIC_BTS:
+      return BitOperation::or_;
+    case ZYDIS_MNEMONIC_XOR:
+    case ZYDIS_MNEMONIC_BTC:
+    case ZYDIS_MNEMONIC_NOT:
+      return BitOperation::xor_;
+    case ZYDIS_MNEMONIC_SHL:
+    case ZYDIS_MNEMONIC_SHR:
+    case ZYDIS_MNEMONIC_SAR:
+    case ZYDIS_MNEMONIC_SHLX:
+    case ZYDIS_MNEMONIC_SHRX:
+    case ZYDIS_MNEMONIC_SARX:
+    case ZYDIS_MNEMONIC_ROL:
+    case ZYDIS_MNEMONIC_ROR:
+    case ZYDIS_MNEMONIC_RORX:
+      return BitOperation::shift;
+    default:
+      return BitOperation::none;
+  }
+}
+
 std::string text(const Instruction& instruction) {
   ZydisView view;
   if (!zydis_decode(std::span(instruction.bytes)

@@ -85,6 +85,11 @@ struct Outline {
 };
 Result<Outline> outline(std::span<const std::byte> bytes, Address address);
 
+/// What an instruction does to bits, where it does only that.
+enum class BitOperation : std::uint8_t { none, and_, or_, xor_, shift };
+/// BMI's forms included; rotations count as shifts.
+BitOperation bit_operation(const Instruction& instruction);
+
 /// The instruction in Intel syntax ("mov qword ptr [r12-0x08], r13"). Numbers are hexadecimal.
 std::string text(const Instruction& instruction);
 

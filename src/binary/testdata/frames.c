@@ -119,3 +119,18 @@ int workload(int rounds) {
   }
   return sum;
 }
+
+/* Unnamed arguments; and a function without a prototype, which has none. */
+int count_unnamed(int first, ...) {
+  __builtin_va_list list;
+  int count = 0;
+  __builtin_va_start(list, first);
+  while (first != 0) {
+    first = __builtin_va_arg(list, int);
+    ++count;
+  }
+  __builtin_va_end(list);
+  return count;
+}
+
+int without_prototype() { return 7; }

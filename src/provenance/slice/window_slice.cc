@@ -4,6 +4,7 @@
 #include <memory>
 #include <unordered_map>
 
+#include "provenance/slice/constant_inputs.h"
 #include "provenance/slice/window_pieces.h"
 #include "x86/data_flow.h"
 #include "x86/instruction.h"
@@ -83,6 +84,7 @@ class WindowTrace {
     WindowSlice result;
     result.pieces = join_fragments(std::move(finished_), paths_, groups_);
     result.transformations = std::move(transformations_);
+    settle_constant_inputs(query_, result);
     return result;
   }
 
@@ -315,6 +317,7 @@ class WindowTrace {
         if (!spot) continue;
         spots.push_back(*spot);
         t.inputs.push_back(to_place(*spot));
+        t.input_values.push_back(logged_value(*spot, before));
       }
       const auto value = logged_value(f.spot, after(i));
       t.main_input = main_input(e, spots, before, value);
@@ -486,7 +489,10 @@ class WindowTrace {
     if (!query_.mapped || !result || query_.mapped(*result) || inputs.size() != 2) return {};
     std::optional<std::size_t> pointer;
     for (std::size_t k = 0; k < 2; ++k) {
-      const auto value = logged_value(inputs[k], before);
+      auto value = logged_value(inputs[k], before);
+      // What memory added is the rest of the sum. (Of another operation that rest is no address.)
+      if (const auto other = logged_value(inputs[1 - k], before); !value && other)
+        value = *result - *other;
       if (!value || inputs[k].size != 8 || !query_.mapped(*value)) continue;
       if (pointer) return {};
       pointer = k;

@@ -101,7 +101,10 @@ struct Transformation {
   x86::FlowKind kind = x86::FlowKind::arithmetic;  ///< address, arithmetic, select or unknown
   Place result;                                    ///< the bytes asked for of its result
   std::vector<Place> inputs;                       ///< before `step`
-  std::optional<std::uint64_t> constant;
+  /// Parallel to inputs: what each was, where a register says so; of a constant that was loaded into a
+  /// register before, that.
+  std::vector<std::optional<std::uint64_t>> input_values;
+  std::optional<std::uint64_t> constant;  ///< in the instruction; else a constant input of a bit operation
   /// The input to go on with: the one that carries the pointer, judged by the operation and the
   /// logged values; the index, where the pointer is good and the sum is not; the one that was taken,
   /// of a select.

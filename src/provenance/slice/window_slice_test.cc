@@ -103,6 +103,28 @@ TEST(WindowSlice, ALoadAndAStore) {
   EXPECT_EQ(older.pieces[0].origin.pc, kStart);
 }
 
+SNIPPET(indexed_from_memory, "mov rsi, [rdx]\n shl rsi, 4\n add rsi, [rdi]\n nop")
+
+TEST(WindowSlice, TheIndexOfABadSumWhoseGoodBaseIsInMemory) {
+  Script s(indexed_from_memory());
+  const std::uint64_t index = 0xf'7fd9'baa7'508;
+  const std::uint64_t base = 0x5648'3775'5000;
+  s.ran(0, {{Gpr::rsi, index}}).ran(1, {{Gpr::rsi, index << 4}});
+  s.ran(2, {{Gpr::rsi, (index << 4) + base}}).ran(3);
+  WindowQuery q = s.query(whole(Gpr::rsi));
+  q.mapped = [&](std::uint64_t a) { return a == base; };
+  const auto slice = slice_window(q);
+  ASSERT_TRUE(slice.ok());
+  ASSERT_FALSE(slice->transformations.empty());
+  EXPECT_TRUE(slice->transformations[0].index);
+  const WindowPiece& end = slice->pieces.at(slice->main_line().back());
+  EXPECT_EQ(end.origin.place, Place(ByteRange{Address{s.get(Gpr::rdx)}, 8}));
+  q.mapped = [](std::uint64_t) { return false; };
+  const auto unknown = slice_window(q);
+  ASSERT_TRUE(unknown.ok());
+  EXPECT_FALSE(unknown->transformations[0].index);
+}
+
 SNIPPET(kernel, "mov [rsi], rbx\n mov eax, 9\n syscall\n mov rdx, [rsi]\n mov [rdi], rax\n nop")
 
 TEST(WindowSlice, SystemCalls) {

@@ -1,0 +1,91 @@
+#include "provenance/call_moment.h"
+
+#include <array>
+
+#include "provenance/cached_memory.h"
+#include "provenance/pass_stats.h"
+#include "provenance/probes.h"
+
+namespace culprit::provenance {
+namespace {
+
+constexpr std::uint32_t kKeptCalls = 2048;
+
+/// The argument registers and the stack pointer tell calls between two system calls apart.
+bool same_call(const replay::Hit& hit, const replay::HeapCall& call) {
+  constexpr std::array<Gpr, 7> kCompared = {Gpr::rsp, Gpr::rdi, Gpr::rsi, Gpr::rbx,
+                                            Gpr::rbp, Gpr::r12, Gpr::r13};
+  for (const Gpr reg : kCompared) {
+    if (hit.registers[reg] != call.registers[reg]) return false;
+  }
+  return hit.position.syscalls == call.position.syscalls;
+}
+
+class CallsObserver : public replay::PassObserver {
+ public:
+  explicit CallsObserver(const replay::HeapCall& call) : call_(call) {}
+  replay::Next on_hit(const replay::Hit& hit, const replay::LiveState*) override {
+    if (same_call(hit, call_)) {
+      ++alike;
+      found = hit;
+    }
+    return replay::Next::go_on;
+  }
+  std::optional<replay::Hit> found;
+  int alike = 0;
+
+ private:
+  const replay::HeapCall& call_;
+};
+
+class StandObserver : public replay::PassObserver {
+ public:
+  StandObserver(const ProcessImage& image, Moment& out) : image_(image), out_(out) {}
+  void on_end(const replay::Position& at, const Registers& registers,
+              const replay::LiveState& live) override {
+    const CachedMemory memory(live);
+    stand_at(image_, at, registers, memory, out_);
+    reached = true;
+  }
+  bool reached = false;
+
+ private:
+  const ProcessImage& image_;
+  Moment& out_;
+};
+
+}  // namespace
+
+Result<std::optional<Moment>> moment_of_call(replay::Replay& replay, const ProcessImage& image,
+                                             const replay::HeapCall& call,
+                                             const replay::Mark& before,
+                                             std::chrono::milliseconds deadline,
+                                             report::Stats& stats) {
+  const std::optional<Moment> nothing;
+  replay::Probe entry = execution_of(call.registers.pc(), image, call.position.thread);
+  entry.keep_last = kKeptCalls;
+  replay::PassSpec counting;
+  counting.probes.push_back(entry);
+  counting.end = before;
+  counting.deadline = deadline;
+  CallsObserver calls(call);
+  CULPRIT_ASSIGN(const replay::PassResult counted, replay.run(counting, calls));
+  count(stats, counted);
+  if (!calls.found || calls.alike != 1) return nothing;
+
+  Moment moment;
+  entry.keep_last = 0;
+  moment.mark.kind = replay::Mark::Kind::probe_hit;
+  moment.mark.probe = entry;
+  moment.mark.ordinal = calls.found->ordinal;
+  replay::PassSpec standing;
+  standing.end = moment.mark;
+  standing.deadline = deadline;
+  StandObserver stand(image, moment);
+  CULPRIT_ASSIGN(const replay::PassResult stood, replay.run(standing, stand));
+  count(stats, stood);
+  if (!stand.reached) return nothing;
+  return std::optional(std::move(moment));
+}
+
+}  // namespace culprit::provenance
