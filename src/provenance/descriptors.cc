@@ -58,8 +58,8 @@ bool is_opaque(std::uint64_t number) {
 bool matters(const DescriptorCall& call) {
   return opens(call.number) || makes_pair(call.number) || duplicates(call) ||
          is_input(call.number) || is_output(call.number) || is_opaque(call.number) ||
-         call.number == SYS_close || call.number == SYS_lseek || call.number == SYS_socket ||
-         call.number == SYS_accept || call.number == SYS_accept4 ||
+         call.number == SYS_pwrite64 || call.number == SYS_close || call.number == SYS_lseek ||
+         call.number == SYS_socket || call.number == SYS_accept || call.number == SYS_accept4 ||
          call.number == SYS_memfd_create || call.number == SYS_eventfd2 ||
          call.number == SYS_timerfd_create || call.number == SYS_signalfd4 ||
          call.number == SYS_inotify_init1;
@@ -112,6 +112,26 @@ class Names {
  private:
   std::set<Name> names_;
 };
+
+/// A file whose descriptors' position begins at zero, and is where the next read or write goes.
+bool has_position(const Opening& opening) {
+  if (!opening.call) return false;
+  const DescriptorCall& made = *opening.call;
+  if (made.number == SYS_memfd_create) return true;
+  if (opening.kind != Opening::Kind::file || made.number == SYS_openat2) return false;
+  const std::uint64_t flags = made.number == SYS_open     ? made.arguments[1]
+                              : made.number == SYS_openat ? made.arguments[2]
+                                                          : 0;
+  return (flags & O_APPEND) == 0;
+}
+
+/// Moves the position of an open file by a call on it.
+void move_position(const DescriptorCall& call, std::uint64_t& position) {
+  if (moves_position(call.number) && call.result > 0)
+    position += static_cast<std::uint64_t>(call.result);
+  if (call.number == SYS_lseek && call.result >= 0)
+    position = static_cast<std::uint64_t>(call.result);
+}
 
 /// Calls `on_fork` and `on_call` in the order of events, from behind `from` on, until on_call says
 /// false.
@@ -226,12 +246,8 @@ std::optional<Opening> DescriptorHistory::opening_of(ProcessId process, int desc
 std::optional<std::uint64_t> DescriptorHistory::offset_before(const Opening& opening,
                                                               const DescriptorCall& use) const {
   if (use.number == SYS_pread64) return use.arguments[3];
-  if (opening.kind != Opening::Kind::file || !opening.call) return std::nullopt;
+  if (!has_position(opening)) return std::nullopt;
   const DescriptorCall& open = *opening.call;
-  const std::uint64_t flags = open.number == SYS_open     ? open.arguments[1]
-                              : open.number == SYS_openat ? open.arguments[2]
-                                                          : 0;
-  if (open.number == SYS_openat2 || (flags & O_APPEND) != 0) return std::nullopt;
   Names names(name(open.process, open.result));
   std::uint64_t position = 0;
   std::optional<std::uint64_t> found;
@@ -243,18 +259,42 @@ std::optional<std::uint64_t> DescriptorHistory::offset_before(const Opening& ope
           if (names.has(c)) found = position;
           return false;
         }
-        if (names.has(c)) {
-          if (moves_position(c.number) && c.result > 0)
-            position += static_cast<std::uint64_t>(c.result);
-          if (c.number == SYS_lseek && c.result >= 0)
-            position = static_cast<std::uint64_t>(c.result);
-        }
+        if (names.has(c)) move_position(c, position);
         // sendfile and copy_file_range have it in other arguments too.
         if (is_opaque(c.number)) known = false;
         names.apply(c);
         return true;
       });
   return known ? found : std::nullopt;
+}
+
+std::optional<StreamWrite> DescriptorHistory::file_writer_of(const Opening& opening,
+                                                             std::uint64_t offset,
+                                                             EventNumber before) const {
+  if (!has_position(opening)) return std::nullopt;
+  Names names(name(opening.call->process, opening.call->result));
+  std::uint64_t position = 0;
+  std::optional<StreamWrite> newest;
+  bool known = true;
+  run_from(
+      calls_, forks_, opening.call->event, [&](const DescriptorFork& f) { names.apply(f); },
+      [&](const DescriptorCall& c) {
+        if (c.event >= before) return false;
+        if (is_opaque(c.number)) known = false;
+        if (names.has(c)) {
+          const bool own = c.number == SYS_pwrite64;
+          const std::uint64_t at = own ? c.arguments[3] : position;
+          const bool writes = own || c.number == SYS_write || c.number == SYS_writev;
+          if (writes && c.result > 0 && offset >= at &&
+              offset - at < static_cast<std::uint64_t>(c.result)) {
+            newest = StreamWrite{c, offset - at};
+          }
+          move_position(c, position);
+        }
+        names.apply(c);
+        return true;
+      });
+  return known ? newest : std::nullopt;
 }
 
 std::optional<StreamWrite> DescriptorHistory::writer_of(const Opening& opening,

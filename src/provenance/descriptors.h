@@ -96,6 +96,12 @@ class DescriptorHistory {
                                                      std::uint64_t offset,
                                                      const ReadPair& pair) const;
 
+  /// The newest call in frames before `before` that wrote byte `offset` of this open file (write,
+  /// writev, pwrite). Nothing if there is none, or it cannot be told (O_APPEND, no file).
+  [[nodiscard]] std::optional<StreamWrite> file_writer_of(const Opening& opening,
+                                                          std::uint64_t offset,
+                                                          EventNumber before) const;
+
  private:
   std::vector<DescriptorCall> calls_;
   std::vector<DescriptorFork> forks_;

@@ -103,6 +103,44 @@ TEST(Descriptors, SaysWhereAReadHasItsOwnPositionOrNoneIsKnown) {
   EXPECT_EQ(input->kind, Opening::Kind::inherited);
 }
 
+TEST(Descriptors, WhoWroteAByteOfAFile) {
+  Story story;
+  const auto buffer = [](int fd, std::uint64_t at, std::uint64_t offset = 0) {
+    return std::array<std::uint64_t, 6>{static_cast<std::uint64_t>(fd), at, 8, offset, 0, 0};
+  };
+  story.call(kParent, SYS_openat, 3, {0, 0x1000, O_RDWR | O_CREAT, 0, 0, 0});
+  story.call(kParent, SYS_write, 8, buffer(3, 0x2000));
+  story.call(kParent, SYS_dup, 5, {3, 0, 0, 0, 0, 0});
+  story.fork(kParent, kChild);
+  const DescriptorCall second = story.call(kChild, SYS_write, 8, buffer(5, 0x3000));
+  story.call(kParent, SYS_lseek, 0, {3, 0, SEEK_SET, 0, 0, 0});
+  const DescriptorCall again = story.call(kParent, SYS_write, 4, buffer(3, 0x4000));
+  story.call(kParent, SYS_pwrite64, -1, buffer(3, 0x5000, 8));
+  const DescriptorCall own = story.call(kParent, SYS_pwrite64, 8, buffer(3, 0x6000, 100));
+  story.call(kParent, SYS_close, 0, {3, 0, 0, 0, 0, 0});
+  story.call(kParent, SYS_openat, 3, {0, 0x1100, O_RDWR, 0, 0, 0});
+  const DescriptorCall other = story.call(kParent, SYS_write, 8, buffer(3, 0x7000));
+  const DescriptorHistory history = story.history();
+  const auto opening = history.opening_of(kParent, 5, other.event, story.reader());
+  ASSERT_TRUE(opening);
+  const EventNumber end{other.event.value + 1};
+  const auto writer = [&](std::uint64_t offset, EventNumber before) {
+    const auto found = history.file_writer_of(*opening, offset, before);
+    return found ? found->call.event : EventNumber{};
+  };
+  EXPECT_EQ(writer(2, end), again.event);
+  EXPECT_EQ(writer(2, again.event).value, again.event.value - 5) << "not yet";
+  EXPECT_EQ(writer(12, end), second.event) << "by another process, at the position that both share";
+  EXPECT_EQ(writer(104, end), own.event);
+  EXPECT_EQ(history.file_writer_of(*opening, 104, end)->offset, 4U);
+  EXPECT_FALSE(writer(50, end)) << "a hole";
+  EXPECT_FALSE(history.file_writer_of(Opening{}, 2, end));
+  story.call(kParent, SYS_sendfile, 8, {3, 5, 0, 8, 0, 0});
+  const DescriptorHistory opaque = story.history();
+  EXPECT_FALSE(opaque.file_writer_of(*opening, 2, EventNumber{end.value + 1}));
+  EXPECT_TRUE(opaque.file_writer_of(*opening, 2, end)) << "before it";
+}
+
 TEST(Descriptors, WhoWroteIntoAPipe) {
   Story story;
   story.pair(kParent, SYS_pipe, {3, 4});

@@ -9,8 +9,9 @@
 #include <vector>
 
 #include "base/syscall_names.h"
+#include "provenance/descriptors.h"
+#include "provenance/kernel_input.h"
 #include "provenance/pass_stats.h"
-#include "provenance/visit.h"
 
 namespace culprit::provenance {
 namespace {
@@ -65,8 +66,6 @@ class VectorObserver : public replay::PassObserver {
   Address remote_;
 };
 
-bool failed(const replay::FrameRegisters& r) { return r.result < 0 && r.result > -4096; }
-
 const replay::Mapping* find(const std::vector<replay::Mapping>& maps, Address address) {
   const auto found = std::find_if(maps.begin(), maps.end(),
                                   [&](const auto& m) { return m.range.contains(address); });
@@ -74,69 +73,40 @@ const replay::Mapping* find(const std::vector<replay::Mapping>& maps, Address ad
 }
 
 /// The newest write to the file behind `mapping`, before `until`, that covers the byte at `offset`:
-/// through the descriptor that the mapping was made of, or a shared mapping of the same file.
+/// through what the mapping was made of, or a shared mapping of the same file.
 std::optional<OlderBytes> written_to_file(const ProcessImage& image, const replay::Mapping& mapping,
                                           std::uint64_t offset, EventNumber until) {
   const replay::TraceIndex& index = image.index();
   const replay::Frame* made = index.frame(mapping.created);
   const replay::FrameRegisters* map = made == nullptr ? nullptr : index.registers_of(*made);
-  if (map == nullptr || made->number != SYS_mmap) return std::nullopt;
-  const auto descriptor = static_cast<std::int32_t>(map->arguments[4]);
-  std::optional<OlderBytes> out;
-  std::int64_t at = 0;  // the descriptor's own offset
-  for (const replay::Frame& frame : index.frames()) {
-    if (frame.event >= until) break;
-    const replay::TraceThread* thread = index.thread(frame.thread);
-    const replay::FrameRegisters* r = index.registers_of(frame);
-    if (frame.kind != replay::FrameKind::syscall_exit || thread == nullptr || r == nullptr ||
-        failed(*r) || thread->process != image.process()) {
-      continue;
-    }
-    const bool opens = frame.number == SYS_openat || frame.number == SYS_open ||
-                       frame.number == SYS_memfd_create || frame.number == SYS_creat;
-    if (opens && r->result == descriptor) {
-      at = 0;
-      out.reset();
-    }
-    if (static_cast<std::int32_t>(r->arguments[0]) != descriptor) continue;
-    std::int64_t from = at;
-    switch (frame.number) {
-      case SYS_read:
-        at += r->result;
-        continue;
-      case SYS_lseek:
-        at = r->result;
-        continue;
-      case SYS_write:
-        at += r->result;
-        break;
-      case SYS_pwrite64:
-        from = static_cast<std::int64_t>(r->arguments[3]);
-        break;
-      default:
-        continue;
-    }
-    const auto wanted = static_cast<std::int64_t>(offset);
-    if (wanted < from || wanted - from >= r->result) continue;
-    OlderBytes found;
-    found.address = Address{r->arguments[1] + static_cast<std::uint64_t>(wanted - from)};
-    found.process = image.process();
-    found.before = entry_of_call(index, frame);
-    found.through.emplace();
-    found.through->number = static_cast<std::uint64_t>(frame.number);
-    found.through->name = syscall_name(found.through->number);
-    found.through->arguments.assign(r->arguments.begin(), r->arguments.end());
-    found.through->result = r->result;
-    found.through->descriptor = descriptor;
-    found.through->path = mapping.path;
-    found.through->file_offset = offset;
-    found.through_at.event =
-        index.event_of_syscall_entry(found.before.thread, found.before.ordinal);
-    found.through_at.thread = frame.thread;
-    found.through_at.process = thread->process;
-    out = std::move(found);
+  const replay::TraceThread* maker = made == nullptr ? nullptr : index.thread(made->thread);
+  if (map == nullptr || maker == nullptr || made->number != SYS_mmap) return std::nullopt;
+  const auto history = DescriptorHistory::read(index);
+  const auto not_asked = [](const DescriptorCall&) { return std::optional<std::array<int, 2>>(); };
+  const auto opening = history.opening_of(
+      maker->process, static_cast<std::int32_t>(map->arguments[4]), made->event, not_asked);
+  const auto write = opening ? history.file_writer_of(*opening, offset, until) : std::nullopt;
+  if (write) {
+    const DescriptorCall& call = write->call;
+    if (is_vectored(call.number)) return std::nullopt;
+    OlderBytes out;
+    out.address = Address{call.arguments[1] + write->offset};
+    out.process = call.process;
+    out.before = mark_of(call, replay::Mark::Kind::syscall_entry);
+    out.through.emplace();
+    out.through->number = call.number;
+    out.through->name = syscall_name(call.number);
+    out.through->arguments.assign(call.arguments.begin(), call.arguments.end());
+    out.through->result = call.result;
+    out.through->descriptor = static_cast<std::int32_t>(call.arguments[0]);
+    out.through->path = mapping.path;
+    out.through->file_offset = offset;
+    out.through_at.event = index.event_of_syscall_entry(call.thread, call.ordinal);
+    out.through_at.thread = call.thread;
+    out.through_at.process = call.process;
+    return out;
   }
-  if (out) return out;
+  std::optional<OlderBytes> out;
   for (const replay::TraceMapping& m : index.mappings()) {
     const replay::TraceThread* thread = index.thread(m.thread);
     if (m.event >= until || m.prot[3] != 's' || thread == nullptr ||

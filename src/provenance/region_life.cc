@@ -159,14 +159,15 @@ RegionEvent event_of(const replay::TraceIndex& index, ProcessId process, const C
   out.process = process;
   out.description = call_text(static_cast<std::uint64_t>(change.frame->number),
                               change.registers->arguments, change.registers->result);
-  out.call.emplace();
-  out.call->syscall = static_cast<std::uint64_t>(change.frame->number);
-  out.call->arguments = change.registers->arguments;
-  out.call->result = change.registers->result;
-  out.call->remapped = true;
+  replay::Hit::Kernel call;
+  call.syscall = static_cast<std::uint64_t>(change.frame->number);
+  call.arguments = change.registers->arguments;
+  call.result = change.registers->result;
+  call.remapped = true;
   if (change.frame->number == SYS_munmap || change.frame->number == SYS_mremap) {
-    out.arguments = pages(out.call->arguments[0], out.call->arguments[1]);
+    out.arguments = pages(call.arguments[0], call.arguments[1]);
   }
+  out.call = call;
   return out;
 }
 

@@ -63,7 +63,7 @@ def from_outside(options, folder):
     check(not report.exists(), "nothing is claimed")
     check("recorded, but the replay" in result.err, f"and why: {result.err}")
     if options.way == "print":
-        check("prints “Corruption!   2” where the program printed “Corruption! 102”" in result.err,
+        check("prints “Corruption! 002” where the program printed “Corruption! 102”" in result.err,
               f"both values: {result.err}")
         check("out of rr's sight" in result.err, f"what it means: {result.err}")
     return 0

@@ -30,6 +30,19 @@ static int kernels_change(void) {
   return 1;
 }
 
+// Three digits of a value. rr compares the registers at each system call: where the value is another one, its replay
+// gets to the end only if no branch depends on it and no register keeps it.
+static __attribute__((noinline)) void spell(uint64_t value, char *digits) {
+  digits[0] = (char)('0' + value / 100 % 10);
+  digits[1] = (char)('0' + value / 10 % 10);
+  digits[2] = (char)('0' + value % 10);
+  __asm__ volatile(
+      "xorl %%eax, %%eax\n xorl %%ecx, %%ecx\n xorl %%edx, %%edx\n xorl %%esi, %%esi\n"
+      "xorl %%edi, %%edi\n xorl %%r8d, %%r8d\n xorl %%r9d, %%r9d\n xorl %%r10d, %%r10d\n"
+      "xorl %%r11d, %%r11d" ::
+          : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory", "cc");
+}
+
 int main(int argc, char **argv) {
   if (argc > 1 && strcmp(argv[1], "robust") == 0) _exit(kernels_change());
   if (argc < 4) return 2;
@@ -45,9 +58,9 @@ int main(int argc, char **argv) {
   int in = open(argv[3], O_RDONLY);
   if (read(in, text, 1) != 1) return 2;
   close(in);
-  uint64_t seen = *page;
-  if (strcmp(argv[1], "branch") == 0 && seen == 2) return 0;
-  printf("Corruption! %3lu\n", (unsigned long)seen);
-  fflush(stdout);
+  if (strcmp(argv[1], "branch") == 0 && *page == 2) return 0;
+  char line[] = "Corruption! 000\n";
+  spell(*page, line + 12);
+  if (write(1, line, sizeof line - 1) < 0) return 2;
   _exit(1);
 }
