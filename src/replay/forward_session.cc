@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "agent/step_codec.h"
+#include "replay/heap_answer.h"
 
 namespace culprit::replay {
 
@@ -17,10 +18,6 @@ namespace {
 
 Error protocol_error(const std::string& what) {
   return Error{ErrorCode::internal, "the replay agent sent " + what};
-}
-
-Position position_of(const wire::Position& p) {
-  return {ThreadId{p.thread}, ProcessId{p.process}, p.syscalls, p.sequence};
 }
 
 Hit hit_of(const wire::Hit& in) {
@@ -39,25 +36,6 @@ Hit hit_of(const wire::Hit& in) {
                              in.kernel->cause == wire::KernelCause::remap};
   }
   return hit;
-}
-
-HeapCall heap_call_of(wire::HeapCall& in) {
-  HeapCall call;
-  call.position = position_of(in.position);
-  call.ordinal = in.ordinal;
-  call.function = in.function;
-  call.registers = in.registers;
-  call.stack.resize(in.stack.size());
-  if (!in.stack.empty()) std::memcpy(call.stack.data(), in.stack.data(), in.stack.size());
-  return call;
-}
-
-HeapBlock heap_block_of(wire::HeapBlock& in) {
-  HeapBlock block;
-  block.range = ByteRange{Address{in.start}, std::max<std::uint64_t>(in.size, 1)};
-  block.allocated = heap_call_of(in.allocated);
-  if (in.released) block.released = heap_call_of(*in.released);
-  return block;
 }
 
 }  // namespace
@@ -99,16 +77,9 @@ class SessionLiveState final : public LiveState {
   }
 
   Result<HeapBlocks> heap_blocks(Address address) const override {
-    CULPRIT_ASSIGN(auto reply,
+    CULPRIT_ASSIGN(const auto reply,
                    session_.ask<wire::HeapBlocks>(wire::FindHeapBlocks{address.value}));
-    HeapBlocks out;
-    out.complete = reply.complete;
-    for (wire::HeapBlock& block : reply.holding) out.holding.push_back(heap_block_of(block));
-    if (reply.below) out.below = heap_block_of(*reply.below);
-    if (reply.above) out.above = heap_block_of(*reply.above);
-    if (reply.current) out.current = heap_call_of(*reply.current);
-    for (wire::HeapCall& call : reply.stray) out.stray.push_back(heap_call_of(call));
-    return out;
+    return heap_answer(reply);
   }
 
   Result<std::string> maps() const override {
@@ -246,7 +217,12 @@ Status ForwardSession::send_orders() {
 
 Status ForwardSession::finish_early() {
   stopping_ = true;
-  return send(wire::Finish{});
+  const Status sent = send(wire::Finish{});
+  // At a hit that is not live the replay has run on, and may be through: its agent has then said
+  // Done and gone, and nobody takes this. What it said is still to be read; if it said nothing,
+  // receive() finds out.
+  if (!sent.ok() && sent.error().code == ErrorCode::replay_failed) return {};
+  return sent;
 }
 
 Status ForwardSession::on_hit(const wire::Hit& message) {

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <functional>
+#include <optional>
 #include <random>
 #include <thread>
 
@@ -145,6 +146,43 @@ TEST(ForwardSession, StoppingSendsFinishAndHearsNoMore) {
   ASSERT_TRUE(outcome.result.ok());
   EXPECT_EQ(outcome.hits.size(), 1U);
   EXPECT_TRUE(outcome.result->end_reached);
+}
+
+TEST(ForwardSession, StoppingAReplayThatIsThroughAlready) {
+  // Hits that are not live may be heard of when the agent has long said Done and ended.
+  for (const bool done : {true, false}) {
+    int ends[2];
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    struct Observer : PassObserver {
+      std::optional<ControlChannel> agent;
+      std::size_t hits = 0;
+      Next on_hit(const Hit&, const LiveState*) override {
+        ++hits;
+        agent.reset();
+        return Next::stop_pass;
+      }
+    } observer;
+    observer.agent.emplace(ends[1]);
+    observer.agent->send(wire::Hello{wire::kVersion, 1, "test"});
+    for (std::uint64_t i = 1; i <= 3; ++i) observer.agent->send(hit_number(i));
+    if (done) observer.agent->send(done_with(3));
+    observer.agent->flush();
+    PassSpec pass;
+    pass.probes.resize(1);
+    PassOrders orders = sample_orders();
+    orders.clones.clear();  // nobody reads: all must fit into the socket
+    ForwardSession session(FileDescriptor{ends[0]}, orders, pass, observer,
+                           ForwardSession::Clock::now() + std::chrono::seconds{5});
+    const auto result = session.run();
+    EXPECT_EQ(observer.hits, 1U);
+    ASSERT_EQ(result.ok(), done) << result.error().message;
+    if (done) {
+      EXPECT_TRUE(result->end_reached);
+      EXPECT_EQ(result->matches, std::vector<std::uint64_t>{3});
+    } else {
+      EXPECT_EQ(result.error().code, ErrorCode::replay_failed);
+    }
+  }
 }
 
 TEST(ForwardSession, FailuresAreTold) {

@@ -8,6 +8,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/resume_flag.h"
 #include "replay/forward_replay.h"
 #include "replay/pass_specification.h"
 
@@ -25,8 +26,9 @@ namespace {
 constexpr std::size_t most_known_hits = 300;
 /// Stops of a search that are no hits: signals, mostly.
 constexpr std::size_t most_other_stops = 10'000;
-/// Steps that it may take to get behind a store: a system call is entered and left.
-constexpr int most_steps_to_a_write = 4;
+/// Steps that it may take to get behind a store: a system call is entered and left, and rr stops
+/// some instructions before one that makes a mapping.
+constexpr int most_steps_to_a_write = 8;
 
 std::uint64_t mask_of(std::size_t size) {
   return size >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * size)) - 1;
@@ -68,8 +70,9 @@ bool remaps(std::int32_t syscall) {
 /// The stopped replay, asked through the gdb server.
 class ReverseLiveState final : public LiveState {
  public:
-  ReverseLiveState(ReverseReplay& replay, gdb::ThreadName thread, const Registers& registers)
-      : replay_(replay), thread_(thread), registers_(registers) {}
+  ReverseLiveState(ReverseReplay& replay, gdb::ThreadName thread, const Registers& registers,
+                   std::optional<HeapJournal::Place> place)
+      : replay_(replay), thread_(thread), registers_(registers), place_(place) {}
 
   std::size_t read(Address address, std::span<std::byte> out) const override {
     return replay_.client_->read(address, out).value_or(0);
@@ -90,8 +93,9 @@ class ReverseLiveState final : public LiveState {
               [](const Thread& a, const Thread& b) { return a.thread < b.thread; });
     return out;
   }
-  Result<HeapBlocks> heap_blocks(Address) const override {
-    return Error{ErrorCode::not_found, "the reverse engine keeps no book of the heap"};
+  Result<HeapBlocks> heap_blocks(Address address) const override {
+    if (replay_.book_ == nullptr || !place_) return LiveState::heap_blocks(address);
+    return replay_.book_->blocks_at(*place_, address, thread_.thread);
   }
   Result<std::string> maps() const override {
     std::string out;
@@ -112,6 +116,7 @@ class ReverseLiveState final : public LiveState {
   ReverseReplay& replay_;
   gdb::ThreadName thread_;
   Registers registers_;
+  std::optional<HeapJournal::Place> place_;
 };
 
 Status ReverseReplay::suits(const TraceIndex& index) {
@@ -145,11 +150,7 @@ std::vector<std::string> ReverseReplay::remarks() const {
                          "already are not seen"
                        : "searched by rr's reverse execution: system calls that write the bytes "
                          "that were there already are not seen");
-  if (no_heap_) {
-    out.emplace_back(
-        "searched backwards, so the heap's blocks were not followed; --engine forward "
-        "follows them");
-  }
+  if (!no_heap_.empty()) out.push_back(no_heap_);
   if (cut_) {
     out.emplace_back(
         "a search ended before the beginning of the trace: counts of writes and calls are of the "
@@ -163,13 +164,49 @@ milliseconds ReverseReplay::left() const {
                   std::chrono::duration_cast<milliseconds>(deadline_ - Clock::now()));
 }
 
-Position ReverseReplay::position(const gdb::ThreadName& thread, EventNumber next) {
+std::uint64_t ReverseReplay::next_sequence(std::optional<HeapJournal::Place> place) {
+  const std::uint64_t base = book_ != nullptr && place ? HeapJournal::sequence_at(*place) : 0;
+  return base + ++sequence_;
+}
+
+Position ReverseReplay::position(const gdb::ThreadName& thread, EventNumber next,
+                                 std::optional<HeapJournal::Place> place) {
   return {thread.thread, thread.process,
-          options_.index->syscalls_until(thread.thread, EventNumber{next.value - 1}), ++sequence_};
+          options_.index->syscalls_until(thread.thread, EventNumber{next.value - 1}),
+          next_sequence(place)};
+}
+
+Status ReverseReplay::open_book(const agent::wire::HeapSpec& spec) {
+  const bool failed_before = !journal_ && !no_heap_.empty();
+  if (failed_before) return {};
+  if (!journal_ || !journal_->is_about(spec)) {
+    // It is written once, for all passes; but one that is too long for a pass must leave it time.
+    const auto enough = Clock::now() + left() / 2;
+    auto written = HeapJournal::write(*client_, *options_.index, client_->thread().process, spec,
+                                      enough, deadline_);
+    if (!written.ok()) {
+      no_heap_ = "the heap's blocks were not followed: " + written.error().message;
+      return written.error();
+    }
+    journal_.emplace(std::move(*written));
+    for (auto& [key, found] : hits_) found.place.reset();
+    if (journal_->given_up()) {
+      no_heap_ =
+          "the heap's blocks were followed in the first part of the trace only: a run over all "
+          "calls of the allocator took too long";
+    }
+  }
+  book_ = &*journal_;
+  return {};
 }
 
 Status ReverseReplay::start() {
-  if (server_ != nullptr) return {};
+  if (client_ != nullptr) return {};
+  if (options_.connect) {
+    CULPRIT_ASSIGN(connected_, options_.connect(left()));
+    client_ = connected_.get();
+    return {};
+  }
   gdb::ServerOptions options;
   options.trace_dir = options_.trace_dir;
   options.command = options_.command;
@@ -185,23 +222,23 @@ Result<PassResult> ReverseReplay::run(const PassSpec& spec, PassObserver& observ
   deadline_ = started + spec.deadline;
   // The same limits as a forward pass, so that no pass depends on the engine's. Marks are looked up
   // here.
-  PassSpec limits = spec;
-  limits.heap.reset();
-  CULPRIT_TRY(make_orders(limits, *options_.index, 0));
+  CULPRIT_ASSIGN(const PassOrders orders, make_orders(spec, *options_.index, 0));
   if (spec.map_events) {
     return Error{ErrorCode::bad_input, "the reverse engine has no map events"};
   }
-  if (spec.heap) no_heap_ = true;
   CULPRIT_TRY(start());
-  auto result = run_pass(spec, observer);
+  client_->answer_until(deadline_);
+  auto result = run_pass(spec, orders.spec.heap, observer);
+  book_ = nullptr;
   if (!result.ok()) {
     if (!client_->closed()) return result.error();
     // What rr thinks is not known any more, and its checkpoints went with it.
-    const Error error = server_->explain(result.error());
+    const Error error = server_ != nullptr ? server_->explain(result.error()) : result.error();
     hits_.clear();
     order_.clear();
     unused_->clear();
     client_ = nullptr;
+    connected_.reset();
     server_.reset();
     return error;
   }
@@ -223,6 +260,7 @@ Result<ReverseReplay::End> ReverseReplay::seek_event(EventNumber event, ThreadId
   CULPRIT_ASSIGN(const EventNumber next, client_->event());
   CULPRIT_ASSIGN(end.ticks, client_->ticks());
   end.before = end.registers;
+  end.event = next;
   end.syscalls = options_.index->syscalls_until(end.thread.thread, EventNumber{next.value - 1});
   return end;
 }
@@ -244,6 +282,8 @@ Result<ReverseReplay::End> ReverseReplay::seek(const Mark& mark) {
       end.registers = found.hit.registers;
       end.before = found.moment->before;
       end.ticks = found.moment->ticks;
+      end.event = found.moment->event;
+      end.place = found.place;
       end.by_instruction = found.write && !found.at_start;
       end.about_to_execute = !found.write;
       end.syscalls = found.hit.position.syscalls;
@@ -277,6 +317,7 @@ Result<ReverseReplay::End> ReverseReplay::seek(const Mark& mark) {
       }
       CULPRIT_TRY(client_->remove(instruction));
       CULPRIT_ASSIGN(end.ticks, client_->ticks());
+      CULPRIT_ASSIGN(end.event, client_->event());
       end.thread = entered.thread;
       end.before = end.registers;
       end.registers.orig_rax = end.registers[Gpr::rax];
@@ -332,6 +373,7 @@ Status ReverseReplay::note_start(const PassSpec& spec, const std::vector<std::ui
     if (probe.process && *probe.process != moment->thread.process) continue;
     Found hit;
     hit.probe = i;
+    hit.watched = probe;
     hit.moment = moment;
     hit.write = true;
     hit.at_start = true;
@@ -373,6 +415,7 @@ Status ReverseReplay::note_stop(const PassSpec& spec, std::optional<Address> acc
     const Probe& probe = spec.probes[i];
     Found hit;
     hit.probe = i;
+    hit.watched = probe;
     hit.write = probe.kind == ProbeKind::write;
     hit.matches = true;
     if (hit.write) {
@@ -468,6 +511,14 @@ Result<std::vector<ReverseReplay::Found>> ReverseReplay::search(const PassSpec& 
 Status ReverseReplay::stand_at(Found& found) {
   const Moment& moment = *found.moment;
   CULPRIT_TRY(client_->restart_at_checkpoint(moment.checkpoint, left()));
+  // (The exec's own hit is before the allocator is there.)
+  if (book_ != nullptr && !found.place && !found.at_start) {
+    if (client_->thread() != moment.thread) CULPRIT_TRY(client_->select(moment.thread));
+    CULPRIT_ASSIGN(found.place,
+                   book_->place_of(*client_, {moment.event, moment.ticks, moment.before},
+                                   found.write, deadline_));
+    CULPRIT_TRY(client_->restart_at_checkpoint(moment.checkpoint, left()));
+  }
   found.hit.registers = moment.before;
   EventNumber next = moment.event;
   if (found.at_start) {
@@ -498,10 +549,16 @@ Status ReverseReplay::stand_at(Found& found) {
       CULPRIT_ASSIGN(next, client_->event());
       const bool in_call = next.value > moment.event.value &&
                            found.hit.registers[Gpr::rax] == static_cast<std::uint64_t>(-38);
-      if (!(found.hit.registers == moment.before) && !in_call) break;
+      if (found.hit.registers == moment.before || in_call) continue;
+      bool known = false;
+      CULPRIT_ASSIGN(const std::uint64_t value, value_of(found.watched, known));
+      // What was there already is there before and behind the store.
+      const bool changes = !found.before_known || found.value_before != found.value_after;
+      if (!changes || (known && value == found.value_after)) break;
     }
     if (next.value > moment.event.value) {
       // rr wrote it, from outside: with the frame of a system call, or of a signal.
+      std::optional<EventNumber> elsewhere;
       for (std::int64_t e = moment.event.value; e < next.value; ++e) {
         const Frame* frame = options_.index->frame(EventNumber{e});
         if (frame == nullptr) continue;
@@ -513,6 +570,9 @@ Status ReverseReplay::stand_at(Found& found) {
         if (const FrameRegisters* registers = options_.index->registers_of(*frame)) {
           kernel.arguments = registers->arguments;
           kernel.result = registers->result;
+          if (kernel.syscall != kNoSyscall && registers->rip != found.hit.registers.rip) {
+            elsewhere = frame->event;
+          }
         }
         if (kernel.syscall == kNoSyscall) {
           kernel.arguments = {static_cast<std::uint64_t>(frame->number)};
@@ -521,9 +581,17 @@ Status ReverseReplay::stand_at(Found& found) {
         }
         found.hit.kernel = kernel;
       }
+      if (elsewhere) {
+        // A step of rr's over a call that makes a mapping goes some instructions further.
+        CULPRIT_TRY(client_->restart(*elsewhere, left()));
+        if (client_->thread() != moment.thread) CULPRIT_TRY(client_->select(moment.thread));
+        CULPRIT_ASSIGN(found.hit.registers, client_->registers());
+      }
     }
   }
-  if (found.hit.position.thread.value == 0) found.hit.position = position(moment.thread, next);
+  if (found.hit.position.thread.value == 0) {
+    found.hit.position = position(moment.thread, next, found.place);
+  }
   return {};
 }
 
@@ -535,7 +603,7 @@ Result<StepWindow> ReverseReplay::step_window(const StepSpec& spec, const End& e
   for (;;) {
     CULPRIT_ASSIGN(const Registers now, client_->registers());
     bool at_end = false;
-    if (now == end.before) {
+    if (same_but_resume_flag(now, end.before)) {
       CULPRIT_ASSIGN(const std::uint64_t ticks, client_->ticks());
       at_end = ticks == end.ticks;
     }
@@ -543,7 +611,7 @@ Result<StepWindow> ReverseReplay::step_window(const StepSpec& spec, const End& e
     const bool in_call = now[Gpr::rax] == static_cast<std::uint64_t>(-38) &&
                          static_cast<std::int64_t>(now.orig_rax) >= 0;
     if ((!at_end || end.by_instruction) && !in_call &&
-        (window.steps.empty() || !(window.steps.back() == now))) {
+        (window.steps.empty() || !same_but_resume_flag(window.steps.back(), now))) {
       ++total;
       if (spec.budget != 0 && total > spec.budget) {
         return Error{ErrorCode::bad_input, "more than " + std::to_string(spec.budget) +
@@ -583,11 +651,21 @@ Status ReverseReplay::forget_old_hits() {
   return {};
 }
 
-Result<PassResult> ReverseReplay::run_pass(const PassSpec& spec, PassObserver& observer) {
+Result<PassResult> ReverseReplay::run_pass(const PassSpec& spec,
+                                           const std::optional<agent::wire::HeapSpec>& heap,
+                                           PassObserver& observer) {
   PassResult result;
   sequence_ = 0;
-  CULPRIT_ASSIGN(const End end, seek(spec.end));
+  book_ = nullptr;
+  if (heap) CULPRIT_TRY(open_book(*heap));
+  CULPRIT_ASSIGN(End end, seek(spec.end));
   CULPRIT_ASSIGN(const std::uint32_t end_checkpoint, client_->make_checkpoint(left()));
+  if (book_ != nullptr && !end.place) {
+    CULPRIT_ASSIGN(end.place, book_->place_of(*client_, {end.event, end.ticks, end.before},
+                                              end.by_instruction, deadline_));
+    CULPRIT_TRY(client_->restart_at_checkpoint(end_checkpoint, left()));
+    if (client_->thread() != end.thread) CULPRIT_TRY(client_->select(end.thread));
+  }
   CULPRIT_ASSIGN(std::vector<Found> found, search(spec, end, result));
 
   // Which of them the observer sees: kept ones later, the newest only.
@@ -609,7 +687,7 @@ Result<PassResult> ReverseReplay::run_pass(const PassSpec& spec, PassObserver& o
     if (shown) CULPRIT_TRY(stand_at(hit));
     if (shown && probe.keep_last == 0 && !stopped) {
       hit.hit.live = probe.live;
-      const ReverseLiveState live(*this, hit.moment->thread, hit.hit.registers);
+      const ReverseLiveState live(*this, hit.moment->thread, hit.hit.registers, hit.place);
       stopped = observer.on_hit(hit.hit, probe.live ? &live : nullptr) == Next::stop_pass;
     }
     const std::pair key(key_of(probe), hit.hit.ordinal);
@@ -628,10 +706,10 @@ Result<PassResult> ReverseReplay::run_pass(const PassSpec& spec, PassObserver& o
   }
   CULPRIT_TRY(client_->restart_at_checkpoint(end_checkpoint, left()));
   if (client_->thread() != end.thread) CULPRIT_TRY(client_->select(end.thread));
-  const ReverseLiveState live(*this, end.thread, end.registers);
+  const ReverseLiveState live(*this, end.thread, end.registers, end.place);
   if (result.window) observer.on_window(*result.window);
   if (spec.end.kind != Mark::Kind::end) {
-    observer.on_end({end.thread.thread, end.thread.process, end.syscalls, ++sequence_},
+    observer.on_end({end.thread.thread, end.thread.process, end.syscalls, next_sequence(end.place)},
                     end.registers, live);
   }
   CULPRIT_TRY(client_->delete_checkpoint(end_checkpoint));

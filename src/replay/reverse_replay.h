@@ -12,7 +12,9 @@
 // found are then counted from
 //   kUnknownOrdinal, the counts in PassResult are those of the found ones, and remarks() says so.
 // - A mark of a probe's hit must be one that an earlier pass of this object has reported.
-// - There is no book of the heap: LiveState::heap_blocks() says so. Nor are there map events.
+// - The heap's book is made from a journal of the allocator's calls (heap_journal.h), which one run
+//   forward over the whole trace writes when a pass first asks for it.
+// - There are no map events.
 // - Traces of one process only.
 #pragma once
 
@@ -22,12 +24,14 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "replay/gdb_server/rr_server.h"
+#include "replay/heap_journal.h"
 #include "replay/replay.h"
 #include "replay/trace_index.h"
 
@@ -50,6 +54,11 @@ struct ReverseOptions {
   /// 0.
   unsigned time_share = 4;
   std::shared_ptr<gdb::TranscriptLog> log;  ///< of all packets; may be null
+  /// Connects to a server that runs already; null: rr is started. Called again after a connection
+  /// has failed.
+  using Connect =
+      std::function<Result<std::unique_ptr<gdb::Client>>(std::chrono::milliseconds deadline)>;
+  Connect connect;
 };
 
 /// Replay by reverse execution. Holds one rr process from the first pass on, and checkpoints in it;
@@ -83,13 +92,16 @@ class ReverseReplay final : public Replay {
   };
   struct Found {
     std::size_t probe = 0;
+    Probe watched;  ///< write: that probe
     std::shared_ptr<const Moment> moment;
     bool write = false;
     bool at_start = false;  ///< the exec that mapped the bytes: the forward engine's first hit
     bool matches = false;   ///< the filter
     bool before_known = false;
     std::uint64_t value_before = 0, value_after = 0;
-    Hit hit;  ///< as it is reported
+    std::optional<HeapJournal::Place>
+        place;  ///< known once a pass with the heap's book stood there
+    Hit hit;    ///< as it is reported
   };
   /// Where a pass ends.
   struct End {
@@ -97,6 +109,8 @@ class ReverseReplay final : public Replay {
     Registers registers;      ///< as reported
     Registers before;         ///< before the instruction that reaches the end
     std::uint64_t ticks = 0;  ///< then
+    EventNumber event;        ///< of the next frame, then
+    std::optional<HeapJournal::Place> place;
     bool by_instruction =
         false;  ///< the instruction at `before` belongs to a window that ends here
     bool about_to_execute = true;  ///< an execute probe on the instruction there was hit
@@ -105,7 +119,9 @@ class ReverseReplay final : public Replay {
 
   explicit ReverseReplay(ReverseOptions options) : options_(std::move(options)) {}
 
-  [[nodiscard]] Result<PassResult> run_pass(const PassSpec& spec, PassObserver& observer);
+  [[nodiscard]] Result<PassResult> run_pass(const PassSpec& spec,
+                                            const std::optional<agent::wire::HeapSpec>& heap,
+                                            PassObserver& observer);
   [[nodiscard]] Status start();
   [[nodiscard]] Result<End> seek(const Mark& mark);
   [[nodiscard]] Result<End> seek_event(EventNumber event, ThreadId thread);
@@ -124,18 +140,25 @@ class ReverseReplay final : public Replay {
   [[nodiscard]] Status stand_at(Found& found);
   [[nodiscard]] Result<StepWindow> step_window(const StepSpec& spec, const End& end);
   [[nodiscard]] Result<std::uint64_t> value_of(const Probe& probe, bool& known);
-  [[nodiscard]] Position position(const gdb::ThreadName& thread, EventNumber next);
+  [[nodiscard]] Position position(const gdb::ThreadName& thread, EventNumber next,
+                                  std::optional<HeapJournal::Place> place);
+  [[nodiscard]] std::uint64_t next_sequence(std::optional<HeapJournal::Place> place);
+  /// Opens the heap's book for this pass, or remembers why there is none.
+  [[nodiscard]] Status open_book(const agent::wire::HeapSpec& spec);
   [[nodiscard]] std::chrono::milliseconds left() const;
   [[nodiscard]] Status forget_old_hits();
 
   ReverseOptions options_;
   std::unique_ptr<gdb::RrServer> server_;
-  gdb::Client* client_ = nullptr;
+  std::unique_ptr<gdb::Client> connected_;  ///< by options_.connect
+  gdb::Client* client_ = nullptr;           ///< the server's, or that one
   Clock::time_point deadline_;
   std::uint64_t sequence_ = 0;
   bool cut_ = false;
-  bool no_heap_ = false;
-  bool blind_ = false;  ///< stores of the same value were not looked for
+  std::optional<HeapJournal> journal_;
+  const HeapJournal* book_ = nullptr;  ///< of this pass, if it asks for one
+  std::string no_heap_;                ///< why a pass had no book, or not a whole one
+  bool blind_ = false;                 ///< stores of the same value were not looked for
   /// Hits that marks may name: by probe and ordinal.
   std::map<std::pair<std::string, std::uint64_t>, Found> hits_;
   std::vector<std::pair<std::string, std::uint64_t>> order_;  ///< oldest first

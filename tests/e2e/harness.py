@@ -88,6 +88,8 @@ def end_leftovers(grace=3.0):
 
 def wait(child, seconds):
     """As Popen.wait(), which with a limit sleeps for up to 50 ms between two looks."""
+    if child.poll() is not None:  # its pid is nobody's by now
+        return
     descriptor = os.pidfd_open(child.pid)
     try:
         select.select([descriptor], [], [], seconds)

@@ -15,6 +15,7 @@
 
 #include "agent/landing_counter.h"
 #include "agent/pass/tracee.h"
+#include "base/resume_flag.h"
 
 namespace culprit::agent {
 namespace {
@@ -153,14 +154,6 @@ std::size_t repeat_length(std::span<const std::byte> code) {
   const auto opcode = std::to_integer<unsigned>(code[at]);
   const bool string = (opcode >= 0xa4 && opcode <= 0xa7) || (opcode >= 0xaa && opcode <= 0xaf);
   return string ? at + 1 : 0;
-}
-
-/// The kernel sets the resume flag at a stop before an instruction, and no program sees it.
-bool same_but_resume_flag(Registers a, Registers b) {
-  constexpr std::uint64_t kResumeFlag = 1 << 16;
-  a.rflags &= ~kResumeFlag;
-  b.rflags &= ~kResumeFlag;
-  return a == b;
 }
 
 /// While a thread is single-stepped, pushf stores the trap flag that ptrace set: take it out of the

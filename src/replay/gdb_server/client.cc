@@ -14,7 +14,7 @@ namespace {
 using std::chrono::milliseconds;
 
 /// Of everything that does not run the program; generous, since a machine may be busy.
-constexpr milliseconds answer_deadline{30'000};
+constexpr milliseconds most_for_an_answer{30'000};
 
 /// Bytes of memory asked for at once. rr takes packets of 1 MiB, two digits a byte.
 constexpr std::size_t most_read = 64 << 10;
@@ -149,11 +149,17 @@ Status Client::learn_thread() {
   return select(*thread);
 }
 
+milliseconds Client::answer_deadline() const {
+  const auto now = std::chrono::steady_clock::now();
+  if (answers_end_ - now > most_for_an_answer) return most_for_an_answer;
+  return std::max(milliseconds(1), std::chrono::duration_cast<milliseconds>(answers_end_ - now));
+}
+
 Result<std::string> Client::ask(std::string_view packet) {
   if (ended_) {
     return Error{ErrorCode::usage, "the replay has ended; only a restart is possible"};
   }
-  return connection_->exchange(packet, answer_deadline);
+  return connection_->exchange(packet, answer_deadline());
 }
 
 Status Client::select(const ThreadName& thread) {
@@ -352,7 +358,7 @@ Result<std::string> Client::command(std::string_view name, std::string_view argu
 }
 
 Result<std::uint64_t> Client::number_from_command(std::string_view name) {
-  CULPRIT_ASSIGN(const std::string text, command(name, "", answer_deadline));
+  CULPRIT_ASSIGN(const std::string text, command(name, "", answer_deadline()));
   // "Current event: 42\n", "Completed event: 41", "Current tick: 9408".
   const std::size_t colon = text.find(": ");
   std::string_view digits =
@@ -385,7 +391,7 @@ Result<std::uint32_t> Client::make_checkpoint(milliseconds deadline) {
 
 Status Client::delete_checkpoint(std::uint32_t checkpoint) {
   CULPRIT_ASSIGN(const std::string text,
-                 command("delete checkpoint", std::to_string(checkpoint), answer_deadline));
+                 command("delete checkpoint", std::to_string(checkpoint), answer_deadline()));
   (void)text;
   return {};
 }

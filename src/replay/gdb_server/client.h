@@ -71,6 +71,10 @@ class Client {
   [[nodiscard]] static Result<std::unique_ptr<Client>> open(std::unique_ptr<Connection> connection,
                                                             RrVersion version);
 
+  /// Calls that have no deadline of their own wait for their answer 30 s, and from now on not
+  /// longer than until `end`.
+  void answer_until(std::chrono::steady_clock::time_point end) { answers_end_ = end; }
+
   /// All live threads.
   [[nodiscard]] Result<std::vector<ThreadName>> threads();
   /// The thread that the last stop belongs to; registers() and read() are about it.
@@ -113,6 +117,7 @@ class Client {
       : connection_(std::move(connection)), version_(version) {}
   [[nodiscard]] Status agree();
   [[nodiscard]] Result<std::string> ask(std::string_view packet);
+  [[nodiscard]] Milliseconds answer_deadline() const;
   [[nodiscard]] Result<StopReply> run(std::string_view packet, Milliseconds deadline);
   /// After a restart rr answers the first resume at once, with signal 0 and nothing executed.
   [[nodiscard]] Result<StopReply> run_on(std::string_view packet, Milliseconds deadline);
@@ -127,6 +132,7 @@ class Client {
 
   std::unique_ptr<Connection> connection_;
   RrVersion version_;
+  std::chrono::steady_clock::time_point answers_end_ = std::chrono::steady_clock::time_point::max();
   ThreadName thread_;
   bool ended_ = false;                       ///< W or X was seen: only a restart is allowed
   bool fresh_ = false;                       ///< nothing was resumed since a restart

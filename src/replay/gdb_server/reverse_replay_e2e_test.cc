@@ -1,6 +1,9 @@
 // End to end: the reverse engine against the forward one, on a trace with exact ticks.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <string>
+
 #include "replay/replay_fixture.h"
 #include "replay/reverse_replay.h"
 #include "x86/stores_into.h"
@@ -15,17 +18,40 @@ struct LiveNotes : Notes {
   std::vector<std::size_t> live_threads;
   std::uint64_t end_value = 0;
   std::optional<StepWindow> window;
+  Address block;                    ///< asked for in the heap's book, if one is kept
+  std::vector<std::string> blocks;  ///< what it says at live hits and at the end
+  void ask(const LiveState& live, const Position& position) {
+    const auto book = live.heap_blocks(block);
+    if (!book.ok()) return;
+    std::string text = book->complete ? "complete" : "incomplete";
+    const auto add = [&](const char* name, const HeapCall& call) {
+      EXPECT_LT(call.position.sequence, position.sequence);
+      text += std::string(" ") + name + std::to_string(call.function) + "#" +
+              std::to_string(call.ordinal) + "@" + to_hex(call.registers.pc()) + "/" +
+              std::to_string(call.position.syscalls) + "/" + std::to_string(call.stack.size());
+    };
+    for (const HeapBlock& each : book->holding) {
+      text += " [" + to_hex(each.range.start) + "+" + std::to_string(each.range.size);
+      add("by", each.allocated);
+      if (each.released) add("until", *each.released);
+      text += "]";
+    }
+    if (book->current) add("current", *book->current);
+    blocks.push_back(std::move(text));
+  }
   Next on_hit(const Hit& hit, const LiveState* live) override {
     if (live != nullptr) {
       live_values.push_back(live->read_u64(slot).value_or(0));
       const auto threads = live->threads();
       live_threads.push_back(threads.ok() ? threads->size() : 0);
+      ask(*live, hit.position);
     }
     return Notes::on_hit(hit, live);
   }
   void on_window(const StepWindow& w) override { window = w; }
   void on_end(const Position& at, const Registers& registers, const LiveState& live) override {
     end_value = live.read_u64(slot).value_or(0);
+    ask(live, at);
     Notes::on_end(at, registers, live);
   }
 };
@@ -70,6 +96,7 @@ class ReverseReplayTest : public testing::Test {
   void compare(const PassSpec& spec, Address slot, LiveNotes& backward) {
     LiveNotes forward;
     forward.slot = backward.slot = slot;
+    forward.block = backward.block;
     const auto there = recording_->replay->run(spec, forward);
     ASSERT_TRUE(there.ok()) << there.error().message;
     const auto back = reverse_->run(spec, backward);
@@ -95,6 +122,7 @@ class ReverseReplayTest : public testing::Test {
     }
     EXPECT_EQ(forward.live_values, backward.live_values);
     EXPECT_EQ(forward.live_threads, backward.live_threads);
+    EXPECT_EQ(forward.blocks, backward.blocks);
     EXPECT_EQ(forward.end_value, backward.end_value);
     EXPECT_EQ(forward.end_registers.rip, backward.end_registers.rip);
     EXPECT_EQ(forward.end_registers.gpr, backward.end_registers.gpr);
@@ -166,6 +194,55 @@ TEST_F(ReverseReplayTest, AHitIsAMarkAndTheEndOfAWindow) {
   EXPECT_GT(notes.window->steps.size(), 50u);
   EXPECT_EQ(notes.end_value, 0x3333u);
   EXPECT_TRUE(reverse_->remarks().size() == 1) << reverse_->remarks().back();
+}
+
+TEST_F(ReverseReplayTest, TheHeapsBookIsTheSameAtEachMoment) {
+  const auto code_at = [this](Address address) {
+    struct Code : PassObserver {
+      Address address;
+      std::uint64_t code = 0;
+      void on_end(const Position&, const Registers&, const LiveState& live) override {
+        code = live.read_u64(address).value_or(0);
+      }
+    } reader;
+    reader.address = address;
+    PassSpec spec;
+    spec.deadline = std::chrono::minutes(10);
+    spec.end = crash_;
+    EXPECT_TRUE(recording_->replay->run(spec, reader).ok());
+    return reader.code;
+  };
+  PassSpec spec;
+  spec.deadline = std::chrono::minutes(10);
+  spec.end = crash_;
+  spec.heap.emplace();
+  for (const auto& [name, role] :
+       {std::pair("take_block", HeapRole::allocate), std::pair("give_block", HeapRole::release)}) {
+    const Address entry = recording_->at(name);
+    spec.heap->functions.push_back({role, name, entry, code_at(entry)});
+  }
+  // The blocks' second word: written in the first one's life, behind its release, and in the second
+  // one's; and the functions' entries, at which the call itself is not in the book yet.
+  LiveNotes notes;
+  notes.block = recording_->at("heap");
+  Probe word = write_to("heap");
+  word.address = word.address + 8;
+  Probe taken = entry_of("take_block"), given = entry_of("give_block");
+  for (Probe* probe : {&taken, &given}) {
+    probe->keep_last = 0;
+    probe->live = true;
+  }
+  spec.probes = {word, taken, given};
+  compare(spec, word.address, notes);
+  ASSERT_EQ(notes.blocks.size(), 7U);  // not at the exec
+  const auto holding = [&](std::string_view text) {
+    return std::count_if(notes.blocks.begin(), notes.blocks.end(), [&](const std::string& book) {
+      return book.find(text) != std::string::npos;
+    });
+  };
+  EXPECT_EQ(holding("+24 by"), 6);
+  EXPECT_EQ(holding("+40 by"), 2);
+  EXPECT_EQ(holding("until"), 4);
 }
 
 TEST_F(ReverseReplayTest, SystemCallsAreMarks) {

@@ -204,12 +204,12 @@ TEST(ExactTicks, ALargeProgramIsRefused) {
   agent::AgentConfig config;
   config.mode = agent::AgentConfig::Mode::record;
   config.ticks = agent::AgentConfig::Ticks::exact;
-  config.most_steps = 5000;
+  config.most_steps = 200;
   agent::preload_agent(options, CULPRIT_TEST_AGENT, config);
   const auto run = run_process(options, std::chrono::seconds(60));
   ASSERT_TRUE(run.ok());
   EXPECT_EQ(run->status.code, 70);
-  EXPECT_NE(run->err.text.find("refused other the program executes more than 5000 instructions"),
+  EXPECT_NE(run->err.text.find("refused other the program executes more than 200 instructions"),
             std::string::npos)
       << run->err.text;
 }
