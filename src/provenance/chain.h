@@ -76,6 +76,9 @@ class Chain {
   Result<ResolvedSource> resolve(const Moment& moment, const ValueQuestion& question,
                                  const ValueSource& source, const std::optional<SourcePlace>& place,
                                  std::uint64_t value);
+  /// The same for the bytes that a writer put into the link's slot: a copying function is taken by its
+  /// contract.
+  Result<ResolvedSource> resolve_stored(const ValueQuestion& question, const WriterHit& writer);
   void resolve_origin(WriterHit& writer, ResolvedSource& resolved, const Slot& slot);
   void no_writer(const LastWriter& found);
   /// What else was at the addresses of a mapping before, if anything was.
