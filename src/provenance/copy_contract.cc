@@ -38,9 +38,10 @@ constexpr std::uint64_t kLongestString = std::uint64_t{1} << 32;
 /// A signal handler may copy as well while a copy is under way.
 constexpr std::uint32_t kKeptEntries = 16;
 
-/// True if the call that was entered with `entry` may still be the one that the store belongs to: these
-/// functions make no system calls and leave the registers alone that a call must keep (System V ABI,
-/// 3.2.1). mempcpy joins memmove's code behind its entry: then an older entry must not be taken for its.
+/// True if the call that was entered with `entry` may still be the one that the store belongs to:
+/// these functions make no system calls and leave the registers alone that a call must keep (System
+/// V ABI, 3.2.1). mempcpy joins memmove's code behind its entry: then an older entry must not be
+/// taken for its.
 bool same_call(const replay::Hit& entry, const WriterHit& writer) {
   constexpr std::array kKept = {Gpr::rbx, Gpr::rbp, Gpr::r12, Gpr::r13, Gpr::r14, Gpr::r15};
   const Registers& now = writer.hit.registers;
@@ -49,7 +50,8 @@ bool same_call(const replay::Hit& entry, const WriterHit& writer) {
                      [&](Gpr reg) { return entry.registers[reg] == now[reg]; });
 }
 
-/// Finds the entry of the writer's activation, and reads the source once the pass stands at the store.
+/// Finds the entry of the writer's activation, and reads the source once the pass stands at the
+/// store.
 class CopyObserver : public EntryObserver {
  public:
   CopyObserver(const ProcessImage& image, const WriterHit& writer, const Slot& slot,
@@ -95,9 +97,9 @@ std::optional<CopyContract> copy_contract(std::string_view symbol) {
   for (const Known& known : kKnown) {
     if (!symbol.starts_with(known.name)) continue;
     const std::string_view rest = symbol.substr(known.name.size());
-    if (rest.empty() || std::any_of(kVariants.begin(), kVariants.end(), [&](std::string_view variant) {
-          return rest.starts_with(variant);
-        })) {
+    if (rest.empty() ||
+        std::any_of(kVariants.begin(), kVariants.end(),
+                    [&](std::string_view variant) { return rest.starts_with(variant); })) {
       return known.contract;
     }
   }
@@ -113,7 +115,8 @@ std::optional<Address> copied_from(const CopyContract& contract, const Registers
   return Address{entry[contract.source] + offset};
 }
 
-Result<std::optional<ResolvedSource>> resolve_copy(replay::Replay& replay, const ProcessImage& image,
+Result<std::optional<ResolvedSource>> resolve_copy(replay::Replay& replay,
+                                                   const ProcessImage& image,
                                                    const WriterHit& writer, const Slot& slot,
                                                    std::chrono::milliseconds deadline,
                                                    report::Stats& stats) {

@@ -16,8 +16,9 @@ Registers call(std::uint64_t rdi, std::uint64_t rsi, std::uint64_t rdx) {
 TEST(CopyContract, KnowsTheNamesThatGlibcGivesItsImplementations) {
   for (const char* name :
        {"memcpy", "memmove", "mempcpy", "__memcpy_avx512_unaligned_erms", "__memmove_avx_unaligned",
-        "__GI_memcpy", "__memcpy_chk", "__memcpy_sse2_unaligned_erms", "__mempcpy_chk_avx512_no_vzeroupper",
-        "__memmove_evex_unaligned_erms", "__memcpy_generic", "strncpy", "__strncpy_avx2"}) {
+        "__GI_memcpy", "__memcpy_chk", "__memcpy_sse2_unaligned_erms",
+        "__mempcpy_chk_avx512_no_vzeroupper", "__memmove_evex_unaligned_erms", "__memcpy_generic",
+        "strncpy", "__strncpy_avx2"}) {
     const auto contract = copy_contract(name);
     ASSERT_TRUE(contract) << name;
     EXPECT_EQ(contract->destination, Gpr::rdi) << name;
@@ -36,8 +37,9 @@ TEST(CopyContract, KnowsTheNamesThatGlibcGivesItsImplementations) {
 }
 
 TEST(CopyContract, DoesNotTakeOtherFunctionsForCopies) {
-  for (const char* name : {"", "memcpy_swapped", "memcpyx", "my_memcpy", "strcat", "memset", "wmemcpy",
-                           "strcpy_and_trim", "memccpy", "__memset_avx2_unaligned", "stpcpy2"}) {
+  for (const char* name :
+       {"", "memcpy_swapped", "memcpyx", "my_memcpy", "strcat", "memset", "wmemcpy",
+        "strcpy_and_trim", "memccpy", "__memset_avx2_unaligned", "stpcpy2"}) {
     EXPECT_FALSE(copy_contract(name)) << name;
   }
 }
@@ -46,7 +48,8 @@ TEST(CopyContract, TheSourceIsAsFarIntoItsBlockAsTheStoreIntoItsOwn) {
   const CopyContract contract{Gpr::rdi, Gpr::rsi, Gpr::rdx};
   const Registers entry = call(0x10000, 0x80000, 100);
   EXPECT_EQ(copied_from(contract, entry, ByteRange{Address{0x10000}, 8}), Address{0x80000});
-  EXPECT_EQ(copied_from(contract, entry, ByteRange{Address{0x10000 + 92}, 8}), Address{0x80000 + 92});
+  EXPECT_EQ(copied_from(contract, entry, ByteRange{Address{0x10000 + 92}, 8}),
+            Address{0x80000 + 92});
 }
 
 TEST(CopyContract, NothingOutsideOfTheCopy) {
@@ -58,14 +61,15 @@ TEST(CopyContract, NothingOutsideOfTheCopy) {
   EXPECT_FALSE(copied_from(contract, call(0x10000, 0x80000, 0), ByteRange{Address{0x10000}, 1}));
   EXPECT_FALSE(copied_from(contract, call(0x10000, 0x80000, 4), ByteRange{Address{0x10000}, 8}));
   // A length of the whole address space: nothing wraps.
-  EXPECT_FALSE(
-      copied_from(contract, call(0x10000, 0x80000, ~std::uint64_t{0}), ByteRange{Address{0xffff}, 8}));
+  EXPECT_FALSE(copied_from(contract, call(0x10000, 0x80000, ~std::uint64_t{0}),
+                           ByteRange{Address{0xffff}, 8}));
 }
 
 TEST(CopyContract, AStringReachesAsFarAsItDoes) {
   const CopyContract contract{Gpr::rdi, Gpr::rsi, std::nullopt};
   const Registers entry = call(0x10000, 0x80000, 3);
-  EXPECT_EQ(copied_from(contract, entry, ByteRange{Address{0x10000 + 64}, 8}), Address{0x80000 + 64});
+  EXPECT_EQ(copied_from(contract, entry, ByteRange{Address{0x10000 + 64}, 8}),
+            Address{0x80000 + 64});
   EXPECT_FALSE(copied_from(contract, entry, ByteRange{Address{0xfff8}, 8}));
 }
 
