@@ -44,7 +44,7 @@
 
 namespace culprit::agent::wire {
 
-inline constexpr std::uint32_t kVersion = 2;
+inline constexpr std::uint32_t kVersion = 3;
 inline constexpr std::uint32_t kMaxRead = 1 << 20;           ///< bytes of one ReadMemory
 inline constexpr std::uint32_t kMaxFrame = kMaxRead + 4096;  ///< of `length`
 inline constexpr std::size_t kMaxUnits = 4;                  ///< x86-64 debug address registers
@@ -597,13 +597,14 @@ struct Spec {
   std::uint64_t step_budget = 0;  ///< a window that takes more ends the pass (too_many_hits)
   bool map_events = false;
   std::uint64_t max_hits = 0;
+  std::uint64_t stop_budget = 0;  ///< more stops at debug registers end the pass (too_many_hits); 0: none
   std::optional<HeapSpec> heap;
   template <typename A>
   void fields(A& a) {
     a(first_thread);
     a.list(units, kMaxUnits);
     a.list(probes, kMaxProbes);
-    a(end, begin, max_steps, step_budget, map_events, max_hits, heap);
+    a(end, begin, max_steps, step_budget, map_events, max_hits, stop_budget, heap);
   }
 };
 

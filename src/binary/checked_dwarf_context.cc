@@ -160,9 +160,28 @@ Skip skip_value(ByteReader& reader, std::uint64_t form, const llvm::DWARFUnit& u
 
 }  // namespace
 
+bool is_named_type(dwarf::Tag tag) {
+  switch (tag) {
+    case dwarf::DW_TAG_structure_type:
+    case dwarf::DW_TAG_class_type:
+    case dwarf::DW_TAG_union_type:
+    case dwarf::DW_TAG_enumeration_type:
+    case dwarf::DW_TAG_typedef:
+    case dwarf::DW_TAG_base_type:
+    case dwarf::DW_TAG_pointer_type:
+    case dwarf::DW_TAG_array_type:
+    case dwarf::DW_TAG_subroutine_type:
+      return true;
+    default:
+      return false;
+  }
+}
+
 CheckedDwarfContext::CheckedDwarfContext(const DwarfSections& sections)
     : llvm::DWARFContext(std::make_unique<Sections>(sections), "", ignore, ignore),
-      abbrev_(sections.abbrev) {}
+      abbrev_(sections.abbrev),
+      str_(sections.str),
+      line_str_(sections.line_str) {}
 
 CheckedDwarfContext::~CheckedDwarfContext() = default;
 
@@ -180,7 +199,7 @@ const CheckedDwarfContext::AbbreviationTable& CheckedDwarfContext::abbreviations
       return table;
     }
     Abbreviation abbreviation;
-    reader.uleb();  // tag
+    abbreviation.type = is_named_type(static_cast<dwarf::Tag>(reader.uleb() & 0xFFFF));
     abbreviation.has_children = reader.u8() == dwarf::DW_CHILDREN_yes;
     abbreviation.first = static_cast<std::uint32_t>(table.forms.size());
     while (true) {
@@ -191,6 +210,10 @@ const CheckedDwarfContext::AbbreviationTable& CheckedDwarfContext::abbreviations
       // One without the other is malformed, and LLVM takes it for the end.
       if (attribute == 0 || form == 0) return table;
       if (form == dwarf::DW_FORM_implicit_const) reader.sleb();
+      abbreviation.declaration |= attribute == dwarf::DW_AT_declaration;
+      if (attribute == dwarf::DW_AT_name) {
+        abbreviation.name = static_cast<std::uint32_t>(table.forms.size()) - abbreviation.first;
+      }
       table.forms.push_back(static_cast<std::uint16_t>(form));
     }
     abbreviation.count = static_cast<std::uint32_t>(table.forms.size()) - abbreviation.first;
@@ -200,7 +223,30 @@ const CheckedDwarfContext::AbbreviationTable& CheckedDwarfContext::abbreviations
   return table;
 }
 
+std::optional<std::string_view> CheckedDwarfContext::name_at(ByteReader reader, std::uint64_t form,
+                                                             bool wide) const {
+  if (form == dwarf::DW_FORM_string) return reader.c_string();
+  if (form != dwarf::DW_FORM_strp && form != dwarf::DW_FORM_line_strp) return std::nullopt;
+  const std::uint64_t offset = wide ? reader.u64() : reader.u32();
+  const auto section = form == dwarf::DW_FORM_strp ? str_ : line_str_;
+  if (!reader.ok() || offset >= section.size()) return std::string_view{};
+  return ByteReader(section, static_cast<std::size_t>(offset)).c_string();
+}
+
 bool CheckedDwarfContext::check(llvm::DWARFUnit& unit, bool root_only) {
+  TypeMention none = TypeMention::none;
+  return walk(unit, root_only, std::nullopt, none);
+}
+
+CheckedDwarfContext::TypeMention CheckedDwarfContext::type_mention(llvm::DWARFUnit& unit,
+                                                                   std::string_view name) {
+  TypeMention found = TypeMention::none;
+  walk(unit, false, name, found);
+  return found;
+}
+
+bool CheckedDwarfContext::walk(llvm::DWARFUnit& unit, bool root_only,
+                               std::optional<std::string_view> type_name, TypeMention& found) {
   if (unit.getAddressByteSize() != 8 || unit.getVersion() < 2 || unit.getVersion() > 5) {
     return false;
   }
@@ -224,7 +270,17 @@ bool CheckedDwarfContext::check(llvm::DWARFUnit& unit, bool root_only) {
     }
     const auto it = table.by_code.find(code);
     if (it == table.by_code.end()) return false;
+    const bool looks = type_name && it->second.type;
     for (std::uint32_t i = 0; i < it->second.count; ++i) {
+      if (looks && i == it->second.name) {
+        const auto name = name_at(reader, table.forms[it->second.first + i],
+                                  unit.getDwarfOffsetByteSize() == 8);
+        if (!name || (*name == *type_name && !it->second.declaration)) {
+          found = TypeMention::definition;
+          return true;
+        }
+        if (*name == *type_name) found = TypeMention::declaration;
+      }
       if (skip_value(reader, table.forms[it->second.first + i], unit) != Skip::done) return false;
     }
     if (root_only) return true;

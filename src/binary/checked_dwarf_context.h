@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "binary/byte_reader.h"
 #include "llvm/DebugInfo/DWARF/DWARFContext.h"
 #include "llvm/DebugInfo/DWARF/DWARFUnit.h"
 
@@ -24,6 +25,9 @@ struct DwarfSections {
   std::span<const std::byte> info, types, abbrev, str, line_str, str_offsets, addr, ranges,
       rnglists, loc, loclists;
 };
+
+/// Entries of this tag are types that may have a name of their own.
+[[nodiscard]] bool is_named_type(llvm::dwarf::Tag tag);
 
 class CheckedDwarfContext final : public llvm::DWARFContext {
  public:
@@ -40,9 +44,19 @@ class CheckedDwarfContext final : public llvm::DWARFContext {
   /// The same for the unit's first entry only (cheap).
   [[nodiscard]] bool root_usable(llvm::DWARFUnit& unit);
 
+  /// What a unit's entries say about a type of that name (DW_AT_name, without namespaces).
+  enum class TypeMention : std::uint8_t { none, declaration, definition };
+  /// Walks over the entries without keeping any: LLVM's entries of a unit take more memory than the unit
+  /// itself, so that those of a large library must not be made for a look around. A name that is only known
+  /// by an index into other sections counts as a definition. The unit must be usable().
+  [[nodiscard]] TypeMention type_mention(llvm::DWARFUnit& unit, std::string_view name);
+
  private:
   struct Abbreviation {
     bool has_children = false;
+    bool type = false;         ///< one of the tags of named types
+    bool declaration = false;  ///< DW_AT_declaration, whatever its value
+    std::uint32_t name = UINT32_MAX;  ///< which of its forms is DW_AT_name's
     std::uint32_t first = 0;  ///< index of its forms
     std::uint32_t count = 0;
   };
@@ -57,8 +71,15 @@ class CheckedDwarfContext final : public llvm::DWARFContext {
   };
   const AbbreviationTable& abbreviations(std::uint64_t offset);
   bool check(llvm::DWARFUnit& unit, bool root_only);
+  /// False if the walk met malformed bytes. `type_name`, if there is one: what is said of it goes to `found`.
+  bool walk(llvm::DWARFUnit& unit, bool root_only, std::optional<std::string_view> type_name,
+            TypeMention& found);
+  /// Nothing for a name that is told by an index.
+  std::optional<std::string_view> name_at(ByteReader reader, std::uint64_t form, bool wide) const;
 
   std::span<const std::byte> abbrev_;
+  std::span<const std::byte> str_;
+  std::span<const std::byte> line_str_;
   std::unordered_map<std::uint64_t, AbbreviationTable> tables_;
   std::unordered_map<const llvm::DWARFUnit*, Verdict> verdicts_;
 };

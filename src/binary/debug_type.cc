@@ -178,23 +178,6 @@ bool is_aggregate(dwarf::Tag tag) {
          tag == dwarf::DW_TAG_union_type;
 }
 
-bool is_named_type(dwarf::Tag tag) {
-  switch (tag) {
-    case dwarf::DW_TAG_structure_type:
-    case dwarf::DW_TAG_class_type:
-    case dwarf::DW_TAG_union_type:
-    case dwarf::DW_TAG_enumeration_type:
-    case dwarf::DW_TAG_typedef:
-    case dwarf::DW_TAG_base_type:
-    case dwarf::DW_TAG_pointer_type:
-    case dwarf::DW_TAG_array_type:
-    case dwarf::DW_TAG_subroutine_type:
-      return true;
-    default:
-      return false;
-  }
-}
-
 // "struct X" → "X", and the tag wanted.
 std::pair<std::string_view, std::optional<dwarf::Tag>> split_keyword(std::string_view name) {
   static constexpr std::pair<std::string_view, dwarf::Tag> kKeywords[] = {
@@ -230,7 +213,7 @@ Type find_in_binary(Binary& binary, std::string_view full_name) {
   Type best;
   DwarfIndex* index = binary.dwarf();
   if (index != nullptr && !last.empty()) {
-    for (DWARFUnit* unit : index->units_mentioning(last)) {
+    const auto look_into = [&](DWARFUnit* unit) {
       const unsigned count = unit->getNumDIEs();
       for (unsigned i = 0; i < count; ++i) {
         const DWARFDie die = unit->getDIEAtIndex(i);
@@ -246,7 +229,23 @@ Type find_in_binary(Binary& binary, std::string_view full_name) {
         if (die.getTag() != dwarf::DW_TAG_typedef) break;
       }
       const DWARFDie found = die_of(best);
-      if (found && !is_declaration(found)) break;
+      return found && !is_declaration(found);
+    };
+    // Only the units that define it need their entries made; one that declares it, if none does.
+    constexpr std::size_t kMostDeclaring = 8;
+    std::vector<DWARFUnit*> declaring;
+    bool defined = false;
+    for (DWARFUnit* unit : index->units_mentioning(last)) {
+      using Mention = CheckedDwarfContext::TypeMention;
+      const Mention mention = CheckedDwarfContext::of(*unit).type_mention(*unit, last);
+      if (mention == Mention::declaration && declaring.size() < kMostDeclaring) {
+        declaring.push_back(unit);
+      }
+      defined = mention == Mention::definition && look_into(unit);
+      if (defined) break;
+    }
+    for (std::size_t i = 0; !defined && !best.valid() && i < declaring.size(); ++i) {
+      look_into(declaring[i]);
     }
   }
   if (binary.types_by_name.size() < 65536) binary.types_by_name.emplace(full_name, best);

@@ -556,6 +556,9 @@ std::vector<DWARFUnit*> DwarfIndex::units_mentioning(std::string_view text) {
     for (std::size_t i = 0; !match && i < offsets.size(); ++i) match = holds(&offsets[i], 4);
     if (match && context_->usable(*unit)) units.push_back(unit.get());
   }
+  // The whole of a large file would stay resident.
+  constexpr std::size_t kLargeFile = std::size_t{64} << 20;
+  if (file_->bytes().size() > kLargeFile) file_->drop_pages();
   mentions_[std::move(key)] = units;
   return units;
 }

@@ -122,6 +122,10 @@ ElfFile::~ElfFile() {
   if (mapping_ != nullptr) ::munmap(mapping_, mapping_size_);
 }
 
+void ElfFile::drop_pages() const {
+  if (mapping_ != nullptr) ::madvise(mapping_, mapping_size_, MADV_DONTNEED);
+}
+
 Status ElfFile::parse() {
   const auto header = load<Elf64_Ehdr>(bytes_, 0);
   if (!header || std::memcmp(header->e_ident, ELFMAG, SELFMAG) != 0) {

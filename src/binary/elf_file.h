@@ -64,6 +64,9 @@ class ElfFile {
 
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] std::span<const std::byte> bytes() const { return bytes_; }
+  /// Gives the pages back that a search through the whole file has touched; they are read again when they
+  /// are needed. Nothing that was read becomes invalid.
+  void drop_pages() const;
   [[nodiscard]] std::uint16_t type() const { return type_; }  ///< ET_EXEC, ET_DYN, ...
   [[nodiscard]] std::uint64_t entry() const { return entry_; }
   [[nodiscard]] bool has_interpreter() const;

@@ -89,6 +89,7 @@ Result<report::Report> triage(const TriageRequest& request, Progress& progress) 
   provenance::TriageOptions options;
   options.max_hops = request.max_hops;
   options.timeout = request.timeout;
+  options.timeout_grows = request.timeout_grows;
   if (request.pid) options.process = ProcessId{*request.pid};
   options.overrides = request.overrides;
   options.at = request.at;
@@ -107,7 +108,7 @@ Result<report::Report> triage(const TriageRequest& request, Progress& progress) 
   };
   // A moment that was named needs no crash text.
   if (!request.overrides.report_text && !request.at) {
-    CULPRIT_ASSIGN(options.output, output_of(info, command, request.timeout));
+    CULPRIT_ASSIGN(options.output, output_of(info, command, request.timeout_grows ? std::chrono::minutes{15} : request.timeout));
   }
 
   CULPRIT_ASSIGN(report::Report report,

@@ -24,6 +24,7 @@ struct TriageRequest {
   std::filesystem::path trace;
   std::uint32_t max_hops = 32;
   std::chrono::milliseconds timeout{120'000};
+  bool timeout_grows = false;  ///< nobody named a timeout: long traces get more than that
   std::optional<std::int32_t> pid;
   SearchEngine engine = SearchEngine::automatic;
   std::string rsp_log;  ///< reverse: a transcript of all packets is written to this file; empty: none

@@ -13,10 +13,12 @@ void TriageFlags::add_to(CLI::App& command, const std::string& timeout_name) {
   command.add_option("--max-hops", max_hops, "Follow the value for at most this many hops")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
-  command.add_option(timeout_name, timeout_s, "Seconds for the whole triage")
-      ->check(CLI::Range(0.1, 86400.0))
-      ->type_name("S")
-      ->capture_default_str();
+  timeout_option = command
+                       .add_option(timeout_name, timeout_s,
+                                   "Seconds for the whole triage (default: 120, or as long as 60 replays "
+                                   "of a long trace)")
+                       ->check(CLI::Range(0.1, 86400.0))
+                       ->type_name("S");
   command.add_option("--pid", pid, "The recorded process that failed, if several did")
       ->check(CLI::Range(1, 4194304));
   command.add_option("--pointer", pointer, "The bad value, in hexadecimal")->type_name("HEX");
@@ -58,6 +60,7 @@ Result<TriageRequest> TriageFlags::request() const {
   TriageRequest out;
   out.max_hops = max_hops;
   out.timeout = std::chrono::milliseconds(static_cast<std::int64_t>(timeout_s * 1000));
+  out.timeout_grows = timeout_option != nullptr && timeout_option->count() == 0;
   if (pid != 0) out.pid = pid;
   out.slot_size = slot_size;
   if (engine == "forward") out.engine = SearchEngine::forward;

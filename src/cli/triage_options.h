@@ -26,6 +26,7 @@ struct TriageFlags {
   std::vector<std::string> source_maps;
   std::uint32_t slot_size = 0;
   bool backtraces = false;
+  CLI::Option* timeout_option = nullptr;  ///< null before add_to()
 
   /// `timeout_name`: `run` has another --timeout already.
   void add_to(CLI::App& command, const std::string& timeout_name);

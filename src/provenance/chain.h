@@ -55,7 +55,11 @@ using Clock = std::chrono::steady_clock;
 class Chain {
  public:
   Chain(replay::Replay& replay, const replay::TraceIndex& index, const TriageOptions& options)
-      : replay_(replay), index_(index), options_(options), deadline_(Clock::now() + options.timeout) {}
+      : replay_(replay),
+        index_(index),
+        options_(options),
+        started_(Clock::now()),
+        deadline_(started_ + std::max(options.timeout, options.timeout_grows ? kFirstPass : options.timeout)) {}
 
   Result<report::Report> run();
 
@@ -76,6 +80,9 @@ class Chain {
   Result<ResolvedSource> resolve(const Moment& moment, const ValueQuestion& question,
                                  const ValueSource& source, const std::optional<SourcePlace>& place,
                                  std::uint64_t value);
+  /// The same for the bytes that a writer put into the link's slot: a copying function is taken by its
+  /// contract.
+  Result<ResolvedSource> resolve_stored(const ValueQuestion& question, const WriterHit& writer);
   void resolve_origin(WriterHit& writer, ResolvedSource& resolved, const Slot& slot);
   void no_writer(const LastWriter& found);
   /// What else was at the addresses of a mapping before, if anything was.
@@ -195,6 +202,10 @@ class Chain {
   void stop(report::StopReason reason, std::string detail = {});
   void stop(const Error& error);
   void begin_phase(std::string name);
+  /// While nobody knows how long a replay takes.
+  static constexpr std::chrono::milliseconds kFirstPass{900'000};
+  /// Sets the timeout by what the phase that ends now, one pass, has taken, if it may grow.
+  void learn_timeout();
   [[nodiscard]] std::chrono::milliseconds remaining() const;
   [[nodiscard]] bool use_slot(std::optional<std::uint64_t> value);
   void notice_in_program();
@@ -202,6 +213,7 @@ class Chain {
   replay::Replay& replay_;
   const replay::TraceIndex& index_;
   const TriageOptions& options_;
+  Clock::time_point started_;
   Clock::time_point deadline_;
   Clock::time_point phase_start_{};
 

@@ -45,6 +45,7 @@ Status Chain::find_first_link() {
   if (users) name.size = options_.slot_size;
   CULPRIT_ASSIGN(scene_,
                  visit_crash(replay_, *image_, candidate_, name, remaining(), report_.stats));
+  learn_timeout();
   if (!scene_.named_trouble.empty()) {
     return Error{ErrorCode::usage, "--address: " + scene_.named_trouble};
   }

@@ -35,6 +35,7 @@ Status Chain::begin_at_question() {
   begin_phase("going to the moment that was asked about");
   CULPRIT_ASSIGN(scene_,
                  visit_crash(replay_, *image_, candidate_, name, remaining(), report_.stats));
+  learn_timeout();
   if (!scene_.named_trouble.empty()) {
     return Error{ErrorCode::usage, "--address: " + scene_.named_trouble};
   }

@@ -6,6 +6,7 @@
 
 #include "base/syscall_names.h"
 #include "provenance/chain.h"
+#include "provenance/copy_contract.h"
 #include "provenance/heap.h"
 #include "provenance/naming.h"
 
@@ -31,6 +32,16 @@ Result<ResolvedSource> Chain::resolve(const Moment& moment, const ValueQuestion&
     if (window.source.kind != ValueSource::Kind::unknown) return window;
   }
   return resolved;
+}
+
+Result<ResolvedSource> Chain::resolve_stored(const ValueQuestion& question,
+                                             const WriterHit& writer) {
+  if (writer.source.kind != ValueSource::Kind::memory) {
+    CULPRIT_ASSIGN(auto copied, resolve_copy(replay_, *image_, writer, link_->slot, remaining(),
+                                             report_.stats));
+    if (copied) return *std::move(copied);
+  }
+  return resolve(writer.moment, question, writer.source, writer.source_place, link_->slot.value);
 }
 
 /// The origin of a stale value is worth one more look: compilers spill, so the store's own source
@@ -299,8 +310,7 @@ bool Chain::step() {
     begin_phase("slicing back from the writer");
     const StoredBytes stored = stored_bytes(*writer.writer, link.slot);
     auto better =
-        resolve(writer.moment, {writer.frame, writer.writer->instruction.address, true, stored},
-                writer.source, writer.source_place, link.slot.value);
+        resolve_stored({writer.frame, writer.writer->instruction.address, true, stored}, writer);
     if (!better.ok()) {
       add_writer(writer, resolved);
       stop(better.error());

@@ -17,6 +17,14 @@ std::chrono::milliseconds Chain::remaining() const {
   return std::max(left, std::chrono::milliseconds{1});
 }
 
+void Chain::learn_timeout() {
+  // 2.5 passes a hop and 3 more are usual; a chain of two dozen hops comes to 60.
+  constexpr int kReplays = 60;
+  if (!options_.timeout_grows) return;
+  const Clock::time_point now = Clock::now();
+  deadline_ = std::max(started_ + options_.timeout, now + kReplays * (now - phase_start_));
+}
+
 void Chain::begin_phase(std::string name) {
   const Clock::time_point now = Clock::now();
   if (!report_.stats.phases.empty()) {

@@ -24,6 +24,8 @@ namespace culprit::provenance {
 struct TriageOptions {
   std::uint32_t max_hops = 32;                    ///< of the main line; 1–1000
   std::chrono::milliseconds timeout{120'000};     ///< for everything
+  /// The timeout is a guess: a long trace gets more, once the first pass has told how long a replay takes.
+  bool timeout_grows = false;
   std::optional<ProcessId> process;               ///< which process failed; chosen if not given
   crash::Overrides overrides;
   std::optional<CrashPoint> point;                ///< begins there in place of the failure

@@ -347,22 +347,16 @@ SourcePlace describe_source(const ProcessImage& image, const Moment& moment, Add
   return place;
 }
 
-Result<LastWriter> find_last_writer(replay::Replay& replay, const ProcessImage& image,
-                                    const Slot& slot, const replay::Mark& before,
-                                    const std::optional<Activation>& owner, bool with_heap,
-                                    std::chrono::milliseconds deadline, report::Stats& stats) {
-  replay::PassSpec spec;
-  spec.probes.push_back(slot.probe());
-  spec.probes.front().live = true;
-  spec.probes.front().process = image.process();
-  if (owner) {
-    spec.probes.push_back(execution_of(owner->entry, image, owner->thread));
-    spec.probes.back().keep_last = kKeptEntries;
-  }
-  spec.end = before;
-  spec.deadline = deadline;
-  if (with_heap && image.heap() != nullptr) spec.heap = *image.heap();
+namespace {
 
+/// A search for the writer and the entry of the slot's owner is given up after so many hits, some 14 s.
+constexpr std::uint64_t kHotSearch = 400'000;
+
+/// The search that `spec` describes: its first probe is the slot's, its second the owner's entry if there is
+/// an owner.
+Result<LastWriter> search(replay::Replay& replay, const ProcessImage& image, const Slot& slot,
+                          replay::PassSpec spec, const std::optional<Activation>& owner,
+                          report::Stats& stats) {
   WriterObserver observer(image, slot, spec.probes.front(), owner);
   CULPRIT_ASSIGN(replay::PassResult pass, replay.run(spec, observer));
   count(stats, pass);
@@ -377,12 +371,42 @@ Result<LastWriter> find_last_writer(replay::Replay& replay, const ProcessImage& 
   if (!counting.newest) return outcome(counting, pass, std::nullopt);
   replay::PassSpec again;
   again.end = hit_mark(spec.probes.front(), counting.newest->ordinal);
-  again.deadline = deadline;
+  again.deadline = spec.deadline;
   again.heap = spec.heap;
   OneWriterObserver one(image, slot, again.end, *counting.newest);
   CULPRIT_ASSIGN(const replay::PassResult last, replay.run(again, one));
   count(stats, last);
   return outcome(counting, pass, std::move(one.writer));
+}
+
+}  // namespace
+
+Result<LastWriter> find_last_writer(replay::Replay& replay, const ProcessImage& image,
+                                    const Slot& slot, const replay::Mark& before,
+                                    const std::optional<Activation>& owner, bool with_heap,
+                                    std::chrono::milliseconds deadline, report::Stats& stats) {
+  replay::PassSpec spec;
+  spec.probes.push_back(slot.probe());
+  spec.probes.front().live = true;
+  spec.probes.front().process = image.process();
+  spec.end = before;
+  spec.deadline = deadline;
+  if (with_heap && image.heap() != nullptr) spec.heap = *image.heap();
+  if (owner) {
+    replay::PassSpec both = spec;
+    both.probes.push_back(execution_of(owner->entry, image, owner->thread));
+    both.probes.back().keep_last = kKeptEntries;
+    both.stop_budget = kHotSearch;
+    const auto started = std::chrono::steady_clock::now();
+    auto found = search(replay, image, slot, std::move(both), owner, stats);
+    if (found.ok() || found.error().code != ErrorCode::bad_input) return found;
+    // The owner's function is called all the time, or the slot is written all the time. Who wrote it is
+    // worth more than whether that was before the owner's entry.
+    stats.passes += 1;
+    spec.deadline -= std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::chrono::steady_clock::now() - started);
+  }
+  return search(replay, image, slot, std::move(spec), std::nullopt, stats);
 }
 
 }  // namespace culprit::provenance

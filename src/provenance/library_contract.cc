@@ -74,9 +74,8 @@ Result<std::optional<BufferCall>> find_buffer_call(replay::Replay& replay,
   spec.end = moment.mark;
   spec.deadline = deadline;
   EntryObserver observer(*frame.frame.cfa);
-  CULPRIT_ASSIGN(const replay::PassResult pass, replay.run(spec, observer));
-  count(stats, pass);
-  if (!observer.entered) return std::optional<BufferCall>{};
+  CULPRIT_ASSIGN(const auto pass, run_unless_hot(replay, spec, observer, stats));
+  if (!pass || !observer.entered) return std::optional<BufferCall>{};
   call->destination = observer.entered->registers[call->contract.destination];
   return call;
 }

@@ -18,6 +18,8 @@ namespace culprit::provenance {
 namespace {
 
 constexpr std::uint32_t kKeptHits = 256;
+/// A load that is executed more often is left to a window, some turns of its loop long.
+constexpr std::uint64_t kHotLoad = 30'000;
 
 /// Collects the newest executions of one instruction.
 class ExecutionObserver : public replay::PassObserver {
@@ -577,8 +579,8 @@ Result<ResolvedSource> resolve_load(replay::Replay& replay, const ProcessImage& 
   spec.probes.front().keep_last = kKeptHits;
   spec.end = moment.mark;
   spec.deadline = deadline;
-  CULPRIT_ASSIGN(const replay::PassResult pass, replay.run(spec, observer));
-  count(stats, pass);
+  CULPRIT_ASSIGN(const auto pass, run_unless_hot(replay, spec, observer, stats, kHotLoad));
+  if (!pass) out.source.note = "the load is executed too often to be looked for";
   return out;
 }
 
@@ -605,11 +607,15 @@ struct WindowAsker {
   /// Asks the window from `begin`, a moment in frame `frame`, to the moment. `out` keeps what is
   /// found.
   Result<Asked> ask(const replay::Mark& begin, std::size_t frame, ResolvedSource& out) const {
+    return ask(begin, frame, limits.budget, out);
+  }
+  Result<Asked> ask(const replay::Mark& begin, std::size_t frame, std::uint64_t budget,
+                    ResolvedSource& out) const {
     replay::PassSpec stepping;
     replay::StepSpec step;
     step.begin = begin;
     step.max_steps = limits.max_steps;
-    step.budget = limits.budget;
+    step.budget = budget;
     stepping.step = step;
     stepping.end = moment.mark;
     stepping.deadline = deadline;
@@ -636,21 +642,15 @@ struct WindowAsker {
 Result<std::optional<ResolvedSource>> ask_recent(const WindowAsker& asker, std::size_t frame,
                                                  Address pc, const ResolvedSource& unresolved) {
   const std::optional<ResolvedSource> nothing;
-  // An instruction that runs all the time costs more than it is worth.
-  constexpr std::chrono::milliseconds kPatience{30'000};
   ExecutionObserver executions;
   replay::PassSpec counting;
   counting.probes.push_back(execution_of(pc, asker.image, asker.moment.position.thread));
   counting.probes.back().keep_last = kKeptHits;
   counting.end = asker.moment.mark;
-  counting.deadline = std::min(asker.deadline, kPatience);
-  const auto counted = asker.replay.run(counting, executions);
-  if (!counted.ok() && counted.error().code == ErrorCode::timeout && asker.deadline > kPatience) {
-    asker.stats.passes += 1;
-    return nothing;
-  }
-  if (!counted.ok()) return counted.error();
-  count(asker.stats, *counted);
+  counting.deadline = asker.deadline;
+  CULPRIT_ASSIGN(const auto counted,
+                 run_unless_hot(asker.replay, counting, executions, asker.stats));
+  if (!counted) return nothing;
   std::vector<replay::Hit>& hits = executions.hits;
   if (!hits.empty()) hits.pop_back();  // the execution that is asked about
   std::erase_if(hits, [&](const replay::Hit& hit) {
@@ -680,6 +680,56 @@ Result<std::optional<ResolvedSource>> ask_recent(const WindowAsker& asker, std::
   return best;
 }
 
+/// A first try with a window takes this many instructions at most: some half a second.
+constexpr std::uint64_t kShortWindow = 30'000;
+
+/// True if ask_nearby() may tell: stored bytes are asked for.
+bool beside_stored(const WindowQuestion& question) {
+  return !question.at && std::holds_alternative<ByteRange>(question.asked);
+}
+
+/// Asks a window that begins where the bytes beside the stored ones were written last, by the same
+/// activation: in a loop that copies a large block, that is some turns before, however long the loop has
+/// run by then, and however often the function is called. Nothing if that does not tell.
+Result<std::optional<ResolvedSource>> ask_nearby(const WindowAsker& asker, std::size_t frame,
+                                                 const ResolvedSource& unresolved) {
+  // More than any unrolled loop copies in one turn; less than a window's worth of single bytes.
+  constexpr std::uint64_t kBeside = 512;
+  constexpr std::uint64_t kWord = 8;
+  const std::optional<ResolvedSource> nothing;
+  if (!beside_stored(asker.question)) return nothing;
+  const ByteRange stored = std::get<ByteRange>(asker.question.asked);
+  const Address word{stored.start.value & ~(kWord - 1)};
+  ExecutionObserver writes;
+  replay::PassSpec looking;
+  for (const std::uint64_t at : {word.value - kBeside, word.value + kBeside}) {
+    replay::Probe probe;
+    probe.kind = replay::ProbeKind::write;
+    probe.address = Address{at};
+    probe.process = asker.image.process();
+    probe.thread = asker.moment.position.thread;
+    looking.probes.push_back(probe);
+    looking.probes.back().keep_last = 2 * kWord;  // a loop may go by single bytes
+  }
+  looking.end = asker.moment.mark;
+  looking.deadline = asker.deadline;
+  CULPRIT_ASSIGN(const auto looked, run_unless_hot(asker.replay, looking, writes, asker.stats));
+  if (!looked) return nothing;
+  for (auto hit = writes.hits.rbegin(); hit != writes.hits.rend(); ++hit) {
+    const auto cfa = cfa_at(asker.image, hit->registers);
+    if (hit->kernel || !cfa || cfa != asker.moment.frames[frame].frame.cfa) continue;
+    replay::Mark begin;
+    begin.kind = replay::Mark::Kind::probe_hit;
+    begin.probe = looking.probes[hit->probe];
+    begin.probe.keep_last = 0;
+    begin.ordinal = hit->ordinal;
+    ResolvedSource found = unresolved;
+    CULPRIT_ASSIGN(const Asked asked, asker.ask(begin, frame, found));
+    return asked == Asked::answered ? std::optional(std::move(found)) : nothing;
+  }
+  return nothing;
+}
+
 /// Asks windows that begin at the entry of frame `first` of the moment, or of its callers.
 Result<ResolvedSource> ask_windows(replay::Replay& replay, const ProcessImage& image,
                                    const Moment& moment, std::size_t first, const ModuleCode& code,
@@ -705,8 +755,15 @@ Result<ResolvedSource> ask_windows(replay::Replay& replay, const ProcessImage& i
   if (frames.empty()) return out;
   counting.end = moment.mark;
   counting.deadline = deadline;
-  CULPRIT_ASSIGN(const replay::PassResult counted, replay.run(counting, entries));
-  count(stats, counted);
+  CULPRIT_ASSIGN(const auto counted, run_unless_hot(replay, counting, entries, stats));
+  if (!counted) {
+    out.source.note = "the function is called too often to find this call's entry";
+    CULPRIT_ASSIGN(auto nearby, ask_nearby(asker, first, unresolved));
+    if (nearby) return *std::move(nearby);
+    if (question.to_the_end) return out;
+    CULPRIT_ASSIGN(auto recent, ask_recent(asker, first, pc, unresolved));
+    return recent ? *std::move(recent) : out;
+  }
 
   bool recent_asked =
       question.to_the_end;  // what came in at the entry is not seen by a shorter window
@@ -733,7 +790,15 @@ Result<ResolvedSource> ask_windows(replay::Replay& replay, const ProcessImage& i
       begin.kind = replay::Mark::Kind::probe_hit;
       begin.probe = execution_of(frame.code.entry, image, moment.position.thread);
       begin.ordinal = entry->ordinal;
-      CULPRIT_ASSIGN(asked, asker.ask(begin, frames[k], out));
+      // A loop over a large block is told from a function that only has much to do by trying: some turns
+      // of the loop are enough then, and much cheaper than all of it.
+      const bool first_try = k == 0 && beside_stored(question) && limits.budget > kShortWindow;
+      CULPRIT_ASSIGN(asked, asker.ask(begin, frames[k], first_try ? kShortWindow : limits.budget, out));
+      if (first_try && asked == Asked::too_long) {
+        CULPRIT_ASSIGN(auto nearby, ask_nearby(asker, first, unresolved));
+        if (nearby) return *std::move(nearby);
+        CULPRIT_ASSIGN(asked, asker.ask(begin, frames[k], out));
+      }
     }
     if (asked == Asked::too_long) {
       if (k > 0 || recent_asked) break;

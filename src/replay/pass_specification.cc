@@ -214,6 +214,7 @@ Result<PassOrders> make_orders(const PassSpec& pass, const TraceIndex& index,
   spec.first_thread = index.first_thread().value;
   spec.map_events = pass.map_events;
   spec.max_hits = max_hits;
+  spec.stop_budget = pass.stop_budget;
   for (const Probe& probe : pass.probes) CULPRIT_TRY(add_probe(spec, probe, true));
   CULPRIT_ASSIGN(spec.end, make_mark(spec, pass.end, index));
   if (pass.step) {

@@ -188,6 +188,10 @@ struct PassSpec {
   std::optional<StepSpec> step;  ///< the window ends at `end`
   bool map_events = false;       ///< report MapEvents
   std::optional<HeapSpec> heap;  ///< keep the heap's book; not together with `step`
+  /// More hits than this, of all probes and marks together and whatever their filters say, end the pass
+  /// with bad_input: a hit costs some 35 µs, and an inner loop makes millions. 0: none. (The reverse
+  /// engine has limits of its own.)
+  std::uint64_t stop_budget = 0;
   std::chrono::milliseconds deadline{60'000};
 };
 

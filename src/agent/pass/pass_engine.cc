@@ -659,6 +659,10 @@ void PassEngine::abandon_heap(Task& task) {
 // ------------------------------------------------------------------------------- hits
 
 void PassEngine::on_units(Task& task, std::uint64_t units, std::optional<Registers>& registers) {
+  if (spec_.stop_budget != 0 && ++unit_stops_ > spec_.stop_budget) {
+    fail(wire::Failed::Reason::too_many_hits,
+         "more than " + std::to_string(spec_.stop_budget) + " hits");
+  }
   for (std::size_t i = 0; i < spec_.probes.size(); ++i) {
     const wire::Probe& probe = spec_.probes[i];
     if ((probe.units & units) == 0) continue;

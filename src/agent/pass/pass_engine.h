@@ -142,6 +142,7 @@ class PassEngine final : public TraceeFilter {
 
   std::uint64_t sequence_ = 0;
   std::uint64_t reported_ = 0;
+  std::uint64_t unit_stops_ = 0;  ///< stops at debug registers, while there is a budget
   std::uint32_t unsent_checks_ = 0;
   Task* writing_elsewhere_ =
       nullptr;  ///< while the spaces that its call may have written are looked at
