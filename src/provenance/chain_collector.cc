@@ -91,8 +91,9 @@ void Chain::add_kept_reference(const Link::Reader& reader) {
   if (!reader.pointer) return;
   begin_phase("finding out where the reference was kept");
   const auto sweep = static_cast<std::uint32_t>(report_.hops.size() - 1);
-  auto pointer = pointer_of_access(replay_, *image_, reader.moment, reader.frame, reader.pc,
-                                   *reader.pointer, false, remaining(), report_.stats);
+  auto pointer =
+      pointer_of_access(replay_, *image_, reader.moment, reader.frame, reader.pc, *reader.pointer,
+                        false, WindowLimits{}, remaining(), report_.stats);
   if (!pointer.ok() || !*pointer || !(*pointer)->source.place) return;
   const ValueSource& source = (*pointer)->source.source;
   if (source.kind != ValueSource::Kind::memory || !source.address || source.size != 8) return;

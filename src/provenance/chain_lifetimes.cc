@@ -166,7 +166,7 @@ bool Chain::read_through_old_pointer(const LastWriter& found, const ResolvedSour
   begin_phase("finding out whom the pointer to the bad value was made for");
   auto pointer =
       pointer_of_access(replay_, *image_, link.reader->moment, link.reader->frame, link.reader->pc,
-                        *link.reader->pointer, false, remaining(), report_.stats);
+                        *link.reader->pointer, false, WindowLimits{}, remaining(), report_.stats);
   if (!pointer.ok() || !*pointer) return false;
   auto old = block_of_old_pointer((*pointer)->source, (*pointer)->value, link.reader->moment,
                                   *found.blocks);

@@ -101,7 +101,7 @@ Chain::MeantElsewhere Chain::meant_elsewhere(const WriterHit& writer, Address st
   ++pointers_checked_;
   auto pointer = pointer_of_access(replay_, *image_, writer.moment, writer.frame,
                                    writer.writer->instruction.address, *writer.pointer_register,
-                                   true, remaining(), report_.stats);
+                                   true, kAside, remaining(), report_.stats);
   if (!pointer.ok() || !*pointer) return out;
   const std::uint64_t value = (*pointer)->value;
   const bool moved = writer.pointer && value != *writer.pointer;
@@ -120,9 +120,10 @@ Chain::MeantElsewhere Chain::meant_elsewhere(const WriterHit& writer, Address st
     if (!out.old && (*pointer)->source.source.kind == ValueSource::Kind::register_) {
       auto given = pointer_of_access(replay_, *image_, writer.moment, writer.frame,
                                      writer.writer->instruction.address, *writer.pointer_register,
-                                     false, remaining(), report_.stats);
+                                     false, kAside, remaining(), report_.stats);
       if (given.ok() && *given) {
-        made = block_of_old_pointer((*given)->source, (*given)->value, writer.moment, *writer.blocks);
+        made =
+            block_of_old_pointer((*given)->source, (*given)->value, writer.moment, *writer.blocks);
         if (made.ok()) out.old = *std::move(made);
       }
     }

@@ -57,8 +57,9 @@ std::optional<report::Location> Chain::object_taken(const ResolvedSource& made, 
 void Chain::add_way_of_pointer(const Link::Reader& reader) {
   if (!reader.pointer || way_of_pointer_) return;
   begin_phase("finding out how the pointer came to the code that used it");
-  auto pointer = pointer_of_access(replay_, *image_, reader.moment, reader.frame, reader.pc,
-                                   *reader.pointer, false, remaining(), report_.stats);
+  auto pointer =
+      pointer_of_access(replay_, *image_, reader.moment, reader.frame, reader.pc, *reader.pointer,
+                        false, WindowLimits{}, remaining(), report_.stats);
   if (!pointer.ok() || !*pointer) return;
   follow_pointer((*pointer)->source, reader.moment, (*pointer)->value, 0);
 }

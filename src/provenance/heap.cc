@@ -35,12 +35,12 @@ constexpr std::array kFamily = {
     KnownFunction{"cfree", HeapRole::release},
 };
 
-/// Forms of the family with which an allocator can live beside libc's (jemalloc's --with-jemalloc-prefix,
-/// gperftools' tcmalloc.h, mimalloc.h).
+/// Forms of the family with which an allocator can live beside libc's (jemalloc's
+/// --with-jemalloc-prefix, gperftools' tcmalloc.h, mimalloc.h).
 constexpr std::array<std::string_view, 4> kPrefixes = {"", "je_", "tc_", "mi_"};
 
-/// Itanium C++ ABI, 5.1.5.5: nw new, na new[], dl delete, da delete[]; the size is the first argument of
-/// every operator new, the pointer that of every operator delete.
+/// Itanium C++ ABI, 5.1.5.5: nw new, na new[], dl delete, da delete[]; the size is the first
+/// argument of every operator new, the pointer that of every operator delete.
 constexpr std::array kOperators = {
     KnownFunction{"_Znwm", HeapRole::allocate},
     KnownFunction{"_Znam", HeapRole::allocate},
@@ -71,7 +71,8 @@ class KeptStack : public MemoryReader {
   [[nodiscard]] std::size_t read(Address address, std::span<std::byte> out) const override {
     const std::uint64_t offset = address.value - call_.registers.sp().value;
     if (offset >= call_.stack.size()) return 0;
-    const std::size_t n = std::min(out.size(), call_.stack.size() - static_cast<std::size_t>(offset));
+    const std::size_t n =
+        std::min(out.size(), call_.stack.size() - static_cast<std::size_t>(offset));
     std::memcpy(out.data(), call_.stack.data() + offset, n);
     return n;
   }
@@ -102,7 +103,8 @@ std::optional<replay::HeapSpec> find_allocators(const binary::ModuleMap& modules
     }
   };
   for (const KnownFunction& f : kFamily) {
-    for (const std::string_view prefix : kPrefixes) add(std::string(prefix) + std::string(f.name), f.role);
+    for (const std::string_view prefix : kPrefixes)
+      add(std::string(prefix) + std::string(f.name), f.role);
   }
   for (const KnownFunction& f : kOperators) add(std::string(f.name), f.role);
   if (spec.functions.empty()) return std::nullopt;
@@ -112,14 +114,16 @@ std::optional<replay::HeapSpec> find_allocators(const binary::ModuleMap& modules
 report::LifeEvent life_event(const ProcessImage& image, const replay::HeapCall& call) {
   report::LifeEvent out;
   out.position = report_position(image, call.position, nullptr);
-  out.backtrace = report_frames(
-      image, walk(image, call.position.thread, call.registers, KeptStack(call), 24));
+  out.backtrace =
+      report_frames(image, walk(image, call.position.thread, call.registers, KeptStack(call), 24));
   const replay::HeapSpec* heap = image.heap();
   if (heap == nullptr || call.function >= heap->functions.size()) return out;
   const replay::HeapFunction& f = heap->functions[call.function];
   const Registers& r = call.registers;
   switch (f.role) {
-    case HeapRole::allocate: out.description = fmt::format("{}({})", f.name, r[Gpr::rdi]); break;
+    case HeapRole::allocate:
+      out.description = fmt::format("{}({})", f.name, r[Gpr::rdi]);
+      break;
     case HeapRole::allocate_array:
       out.description = fmt::format("{}({}, {})", f.name, r[Gpr::rdi], r[Gpr::rsi]);
       break;
@@ -136,7 +140,9 @@ report::LifeEvent life_event(const ProcessImage& image, const replay::HeapCall& 
     case HeapRole::allocate_into:
       out.description = fmt::format("{}({}, {})", f.name, r[Gpr::rsi], r[Gpr::rdx]);
       break;
-    case HeapRole::release: out.description = fmt::format("{}({:#x})", f.name, r[Gpr::rdi]); break;
+    case HeapRole::release:
+      out.description = fmt::format("{}({:#x})", f.name, r[Gpr::rdi]);
+      break;
   }
   return out;
 }
@@ -153,7 +159,10 @@ bool in_allocator(const ProcessImage& image, const std::vector<WalkFrame>& frame
   constexpr std::size_t kDeepest = 8;
   const auto near = frames.begin() + static_cast<std::ptrdiff_t>(std::min(frames.size(), kDeepest));
   return std::any_of(frames.begin(), near, [&](const WalkFrame& f) {
-    return allocator_function(image, f.code.entry) != nullptr;
+    return allocator_function(image, f.code.entry) != nullptr ||
+           std::any_of(image.runtimes().begin(), image.runtimes().end(), [&](const auto& runtime) {
+             return runtime->allocates(f.code.symbol_linkage);
+           });
   });
 }
 

@@ -56,14 +56,12 @@ std::optional<AccessPointer> pointer_of(const ProcessImage& image, const x86::Me
   return swapped ? AccessPointer{operand.index, index} : AccessPointer{operand.base, base};
 }
 
-Result<std::optional<PointerOrigin>> pointer_of_access(replay::Replay& replay,
-                                                       const ProcessImage& image,
-                                                       const Moment& moment, std::size_t frame,
-                                                       Address pc, Gpr reg, bool to_the_end,
-                                                       std::chrono::milliseconds deadline,
-                                                       report::Stats& stats) {
+Result<std::optional<PointerOrigin>> pointer_of_access(
+    replay::Replay& replay, const ProcessImage& image, const Moment& moment, std::size_t frame,
+    Address pc, Gpr reg, bool to_the_end, WindowLimits limits, std::chrono::milliseconds deadline,
+    report::Stats& stats) {
   CULPRIT_ASSIGN(ResolvedSource source, resolve_register_at(replay, image, moment, frame, pc, reg,
-                                                            to_the_end, kAside, deadline, stats));
+                                                            to_the_end, limits, deadline, stats));
   if (!source.source.value) return std::optional<PointerOrigin>{};
   const std::uint64_t value = *source.source.value;
   return std::optional(PointerOrigin{value, std::move(source)});

@@ -1,4 +1,5 @@
-// The pointer behind a memory access: where the address came from, and which object it was meant for.
+// The pointer behind a memory access: where the address came from, and which object it was meant
+// for.
 #pragma once
 
 #include <chrono>
@@ -22,18 +23,20 @@ struct PointerOrigin {
   ResolvedSource source;  ///< where the accessing code had it from
 };
 
-/// The part of a memory operand that names the object: a register, or, for arrays in frames and at fixed
-/// addresses, a number.
+/// The part of a memory operand that names the object: a register, or, for arrays in frames and at
+/// fixed addresses, a number.
 struct AccessPointer {
-  std::optional<Gpr> reg;                    ///< its value may have come a long way
-  std::optional<std::uint64_t> value;        ///< of reg, or the number itself
+  std::optional<Gpr> reg;              ///< its value may have come a long way
+  std::optional<std::uint64_t> value;  ///< of reg, or the number itself
 };
 
-/// Nothing for an operand that names a variable by itself (a fixed place in the frame, rip-relative).
-/// `registers`, of those in `known`, as before the access. `frame_cfa`: rbp just below it is a frame pointer.
+/// Nothing for an operand that names a variable by itself (a fixed place in the frame,
+/// rip-relative). `registers`, of those in `known`, as before the access. `frame_cfa`: rbp just
+/// below it is a frame pointer.
 [[nodiscard]] std::optional<AccessPointer> pointer_of(const ProcessImage& image,
                                                       const x86::MemOperand& operand,
-                                                      const Registers& registers, std::uint16_t known,
+                                                      const Registers& registers,
+                                                      std::uint16_t known,
                                                       std::optional<Address> frame_cfa);
 
 /// The pointer `reg` of the instruction at `pc`, which executed last in frame `frame` of
@@ -41,7 +44,8 @@ struct AccessPointer {
 /// resolve_register_at(). Nothing if the window does not reach the access.
 [[nodiscard]] Result<std::optional<PointerOrigin>> pointer_of_access(
     replay::Replay& replay, const ProcessImage& image, const Moment& moment, std::size_t frame,
-    Address pc, Gpr reg, bool to_the_end, std::chrono::milliseconds deadline, report::Stats& stats);
+    Address pc, Gpr reg, bool to_the_end, WindowLimits limits, std::chrono::milliseconds deadline,
+    report::Stats& stats);
 
 /// What a pointer was meant for, at a moment that an earlier pass stood at.
 struct IntendedObject {
@@ -51,7 +55,8 @@ struct IntendedObject {
 
 /// One pass. `stored`: where the store went.
 [[nodiscard]] Result<IntendedObject> object_meant(replay::Replay& replay, const ProcessImage& image,
-                                                  const Moment& moment, Address pointer, Address stored,
+                                                  const Moment& moment, Address pointer,
+                                                  Address stored,
                                                   std::chrono::milliseconds deadline,
                                                   report::Stats& stats);
 

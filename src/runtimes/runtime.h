@@ -81,6 +81,12 @@ class Runtime {
     (void)function;
     return 0;
   }
+  /// Does this function of the runtime, as its symbol is linked, hand out memory? How it comes by that is its
+  /// own affair.
+  [[nodiscard]] virtual bool allocates(std::string_view function) const {
+    (void)function;
+    return false;
+  }
   /// Its garbage collector, as far as the engine knows one; it lives as long as the runtime.
   [[nodiscard]] virtual const Collector* collector() const { return nullptr; }
   /// Things that the report should say cannot be known (missing debug information), one line each.

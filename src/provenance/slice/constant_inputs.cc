@@ -76,12 +76,20 @@ void settle_constant_inputs(const WindowQuery& query, WindowSlice& slice) {
         ++variables;
       }
     }
-    computes_constant[t] = variables == 0 && !inputs[t].empty();
-    if (variables != 1 || transformation.kind != x86::FlowKind::arithmetic) continue;
+    // The address of something in the program is as good as a constant: a lea without a register.
+    const bool address = transformation.kind == x86::FlowKind::address;
+    computes_constant[t] = variables == 0 && (!inputs[t].empty() || address);
+    if (variables > 1 || inputs[t].empty() || transformation.kind != x86::FlowKind::arithmetic) {
+      continue;
+    }
     const auto instruction = x86::decode_at(*query.code, transformation.pc);
     if (!instruction.ok()) continue;
     const x86::BitOperation operation = x86::bit_operation(*instruction);
     if (operation == x86::BitOperation::none) continue;
+    if (variables == 0) {
+      transformation.carries = false;  // the value was made here, of what the code itself says
+      continue;
+    }
     const Spot place = std::holds_alternative<ByteRange>(transformation.inputs[*variable])
                            ? to_spot(std::get<ByteRange>(transformation.inputs[*variable]))
                            : to_spot(std::get<x86::RegisterBytes>(transformation.inputs[*variable]))

@@ -103,5 +103,17 @@ TEST(ConstantInputs, SmallNumbersArePartsOfNumbers) {
   EXPECT_EQ(end_of(slice).origin.kind, OriginKind::transformation);
 }
 
+SNIPPET(tagged_address, "lea rax, [rip+0x100]\n movabs rdx, 0x30000000000\n or rax, rdx")
+
+// Who put the tag on the address of something of the program's own has made the value.
+TEST(ConstantInputs, TheAddressOfAGlobalIsAConstant) {
+  const std::uint64_t address = kStart.value + 7 + 0x100;
+  const std::uint64_t tag = 0x300'0000'0000;
+  const auto slice =
+      slice_of(tagged_address(), {address, address, address | tag}, {0x1000, tag, tag});
+  ASSERT_FALSE(slice.transformations.empty());
+  EXPECT_FALSE(slice.transformations[0].carries);
+}
+
 }  // namespace
 }  // namespace culprit::provenance

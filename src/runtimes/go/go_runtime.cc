@@ -14,8 +14,9 @@
 namespace culprit::runtimes::go {
 namespace {
 
-/// Bounds on the runtime's tables: GOMAXPROCS is at most 1024 (runtime/runtime2.go, _MaxGomaxprocs, until
-/// Go 1.9; without a limit since, but more Ps than this is no real program), goroutines are many.
+/// Bounds on the runtime's tables: GOMAXPROCS is at most 1024 (runtime/runtime2.go, _MaxGomaxprocs,
+/// until Go 1.9; without a limit since, but more Ps than this is no real program), goroutines are
+/// many.
 constexpr std::size_t kMaxP = 65'536;
 constexpr std::size_t kMaxG = 100'000;
 
@@ -37,8 +38,7 @@ std::unique_ptr<StackWalk> GoRuntime::walk(ThreadId thread, const Registers& reg
   return std::make_unique<GoStackWalk>(layout_, map_, thread, memory);
 }
 
-std::optional<RuntimePlace> GoRuntime::describe(Address address,
-                                                const MemoryReader& memory) const {
+std::optional<RuntimePlace> GoRuntime::describe(Address address, const MemoryReader& memory) const {
   RuntimePlace place;
   std::size_t index = 0;
   for (const Address p : read_pointer_slice(layout_.allp, kMaxP, memory)) {
@@ -68,8 +68,8 @@ std::optional<RuntimePlace> GoRuntime::describe(Address address,
       place.object = object;
       place.type = "runtime.g";
       place.role = RuntimePlace::Role::runtime_struct;
-      if (const auto path = binary::describe_in_type(
-              layout_.g_type, static_cast<std::uint64_t>(address - g))) {
+      if (const auto path =
+              binary::describe_in_type(layout_.g_type, static_cast<std::uint64_t>(address - g))) {
         place.member = without_leading_dot(path->path);
       }
       const auto id = read_goroutine(layout_, g, memory);
@@ -85,6 +85,14 @@ std::optional<RuntimePlace> GoRuntime::describe(Address address,
     }
   }
   return std::nullopt;
+}
+
+bool GoRuntime::allocates(std::string_view function) const {
+  // runtime/malloc.go; all of new, make and append come through it (Go 1.5 to 1.26, which has
+  // copies of it for small sizes: runtime/malloc_generated.go).
+  return function == "runtime.mallocgc" || function.starts_with("runtime.mallocgcSmall") ||
+         function.starts_with("runtime.mallocgcTiny") ||
+         function.starts_with("runtime.mallocgcLarge") || function == "runtime.newobject";
 }
 
 std::uint16_t GoRuntime::kept_by_call(std::string_view function) const {
@@ -106,8 +114,8 @@ std::string GoRuntime::describe_value(std::uint64_t value, const MemoryReader& m
   for (const Address g : read_pointer_slice(layout_.allgs, kMaxG, memory)) {
     const auto goroutine = read_goroutine(layout_, g, memory);
     if (!goroutine || goroutine->stack.empty()) continue;
-    const std::string stack = fmt::format("goroutine {}'s stack ({})", goroutine->id,
-                                          size_name(goroutine->stack.size));
+    const std::string stack =
+        fmt::format("goroutine {}'s stack ({})", goroutine->id, size_name(goroutine->stack.size));
     if (goroutine->stack.start.value == value) return "the base of " + stack;
     if (goroutine->stack.end().value == value) return "the end of " + stack;
     if (goroutine->stack.contains(Address{value})) return "an address in " + stack;

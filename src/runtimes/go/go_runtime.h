@@ -26,6 +26,7 @@ class GoRuntime : public Runtime {
   /// The write barrier (runtime/asm_amd64.s): from Go 1.21 on gcWriteBarrier1 to 8 keep all
   /// registers but r11, their result; gcWriteBarrier and its variants for other registers, before
   /// that, keep all.
+  [[nodiscard]] bool allocates(std::string_view function) const override;
   [[nodiscard]] std::uint16_t kept_by_call(std::string_view function) const override;
   [[nodiscard]] std::vector<std::string> limits() const override { return {}; }
 

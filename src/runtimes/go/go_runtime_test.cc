@@ -56,6 +56,14 @@ TEST_P(GoPlaces, TheWriteBarrierKeepsRegisters) {
   EXPECT_EQ(runtime_->kept_by_call("runtime.wbBufFlush"), 0);
 }
 
+TEST_P(GoPlaces, TheAllocatorIsKnownByName) {
+  EXPECT_TRUE(runtime_->allocates("runtime.mallocgc"));
+  EXPECT_TRUE(runtime_->allocates("runtime.mallocgcSmallNoscan"));
+  EXPECT_TRUE(runtime_->allocates("runtime.newobject"));
+  EXPECT_FALSE(runtime_->allocates("runtime.mallocinit"));
+  EXPECT_FALSE(runtime_->allocates("main.mallocgc"));
+}
+
 TEST_P(GoPlaces, WriteBarrierBufferEntriesHaveAnIndex) {
   const std::uint64_t last = layout_.p_wbbuf_entries - 1;
   for (const std::uint64_t n : {std::uint64_t{0}, std::uint64_t{9}, last}) {
