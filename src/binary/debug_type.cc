@@ -208,7 +208,10 @@ Type find_in_binary(Binary& binary, std::string_view full_name) {
   if (const auto it = binary.types_by_name.find(full_name); it != binary.types_by_name.end()) {
     return it->second;
   }
-  const auto [name, tag] = split_keyword(full_name);
+  // Not by a structured binding: clang 14 does not capture those.
+  const auto split = split_keyword(full_name);
+  const auto name = split.first;
+  const auto tag = split.second;
   const std::string_view last = last_component(name);
   Type best;
   DwarfIndex* index = binary.dwarf();
