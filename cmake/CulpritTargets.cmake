@@ -14,6 +14,14 @@ if(CULPRIT_SANITIZE)
   target_link_options(culprit_options INTERFACE -fsanitize=address,undefined)
 endif()
 
+# culprit_precompile(TARGET HEADER...): for headers that take longer to read than what uses them to compile.
+# Not with a compiler cache, which makes up for that and does not go together with precompiled headers.
+function(culprit_precompile target)
+  if(NOT CMAKE_CXX_COMPILER_LAUNCHER)
+    target_precompile_headers(${target} PRIVATE ${ARGN})
+  endif()
+endfunction()
+
 # culprit_layer(NAME SOURCES ... DEPS ...): the static library culprit_NAME of one folder under src/.
 function(culprit_layer name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
@@ -34,5 +42,6 @@ function(culprit_test name)
   target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O0>)
   target_compile_definitions(${name} PRIVATE CULPRIT_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
     CULPRIT_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  culprit_precompile(${name} <gtest/gtest.h>)
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST)
 endfunction()
