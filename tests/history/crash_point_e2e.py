@@ -12,22 +12,13 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "e2e"))
 import harness  # noqa: E402
+from checks import check, failures, marked_line  # noqa: E402
 
 SOURCE = HERE / "programs" / "messages.c"
-failures = []
-
-
-def check(condition, message):
-    if not condition:
-        failures.append(message)
-        print("FAILED:", message)
 
 
 def line_of(mark):
-    for number, text in enumerate(SOURCE.read_text().splitlines(), 1):
-        if text.endswith("// LINE: " + mark):
-            return number
-    raise KeyError(mark)
+    return marked_line(SOURCE, "// LINE: " + mark)
 
 
 def triage(culprit, trace, at, address):

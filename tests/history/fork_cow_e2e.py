@@ -12,26 +12,17 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "e2e"))
 import harness  # noqa: E402
+from checks import check, failures, marked_line  # noqa: E402
 
 SOURCE = HERE.parents[1] / "fixtures" / "fork-cow" / "stale_page.c"
 WAYS = ("mremap", "mremap_back", "mmap", "madvise_file", "madvise_zero", "vm_writev", "proc_mem")
 CALLS = {"mremap_back": "mremap", "madvise_file": "madvise", "madvise_zero": "madvise",
          "vm_writev": "process_vm_writev", "proc_mem": "pwrite64"}
 MARKS = {"mremap_back": "mremap", "madvise_file": "madvise", "madvise_zero": "madvise"}
-failures = []
-
-
-def check(condition, message):
-    if not condition:
-        failures.append(message)
-        print("FAILED:", message)
 
 
 def line_of(mark):
-    for number, text in enumerate(SOURCE.read_text().splitlines(), 1):
-        if text.endswith("// CULPRIT: " + mark):
-            return number
-    raise KeyError(mark)
+    return marked_line(SOURCE, "// CULPRIT: " + mark)
 
 
 def lines(hop):
