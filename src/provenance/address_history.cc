@@ -31,9 +31,7 @@ class EndObserver : public replay::PassObserver {
     const CachedMemory memory(live);
     image_.verify(memory);
     Moment moment;
-    moment.position = at;
-    moment.registers = registers;
-    moment.frames = walk(image_, at.thread, registers, memory);
+    stand_at(image_, at, registers, memory, moment);
     std::uint64_t type_size = 0;
     if (options_.address) {
       range.start = *options_.address;

@@ -7,6 +7,7 @@
 
 #include "base/registers.h"
 #include "provenance/pass_stats.h"
+#include "provenance/probes.h"
 
 namespace culprit::provenance {
 namespace {
@@ -68,9 +69,7 @@ Result<FoundMoment> find_asked_moment(replay::Replay& replay, const replay::Trac
   out.process = thread->process;
   const std::uint64_t syscalls = index.syscalls_until(asked.thread, asked.event);
   if (just_entered_a_call(index, asked, syscalls)) {
-    out.mark.kind = replay::Mark::Kind::syscall_entry;
-    out.mark.thread = asked.thread;
-    out.mark.ordinal = syscalls;
+    out.mark = entry_mark(asked.thread, syscalls);
     return out;
   }
   replay::PassSpec spec;
@@ -80,11 +79,7 @@ Result<FoundMoment> find_asked_moment(replay::Replay& replay, const replay::Trac
   probe.thread = asked.thread;
   spec.probes = {probe};
   spec.deadline = deadline;
-  if (syscalls < thread->syscalls) {
-    spec.end.kind = replay::Mark::Kind::syscall_entry;
-    spec.end.thread = asked.thread;
-    spec.end.ordinal = syscalls + 1;
-  }
+  if (syscalls < thread->syscalls) spec.end = entry_mark(asked.thread, syscalls + 1);
   const std::uint64_t before =
       index.syscalls_until(asked.thread, EventNumber{asked.event.value - 1});
   LookAlikes observer(asked, before, syscalls);
@@ -98,9 +93,7 @@ Result<FoundMoment> find_asked_moment(replay::Replay& replay, const replay::Trac
                     asked.event.value, asked.thread.value, to_hex(asked.pc), observer.count,
                     asked.registers ? " with these registers" : "")};
   }
-  out.mark.kind = replay::Mark::Kind::probe_hit;
-  out.mark.probe = probe;
-  out.mark.ordinal = observer.ordinal;
+  out.mark = hit_mark(probe, observer.ordinal);
   out.alike = asked.hit ? 1 : observer.count;
   return out;
 }

@@ -2,9 +2,9 @@
 
 #include <array>
 
-#include "provenance/cached_memory.h"
 #include "provenance/pass_stats.h"
 #include "provenance/probes.h"
+#include "provenance/visit.h"
 
 namespace culprit::provenance {
 namespace {
@@ -38,22 +38,6 @@ class CallsObserver : public replay::PassObserver {
   const replay::HeapCall& call_;
 };
 
-class StandObserver : public replay::PassObserver {
- public:
-  StandObserver(const ProcessImage& image, Moment& out) : image_(image), out_(out) {}
-  void on_end(const replay::Position& at, const Registers& registers,
-              const replay::LiveState& live) override {
-    const CachedMemory memory(live);
-    stand_at(image_, at, registers, memory, out_);
-    reached = true;
-  }
-  bool reached = false;
-
- private:
-  const ProcessImage& image_;
-  Moment& out_;
-};
-
 }  // namespace
 
 Result<std::optional<Moment>> moment_of_call(replay::Replay& replay, const ProcessImage& image,
@@ -73,19 +57,7 @@ Result<std::optional<Moment>> moment_of_call(replay::Replay& replay, const Proce
   count(stats, counted);
   if (!calls.found || calls.alike != 1) return nothing;
 
-  Moment moment;
-  entry.keep_last = 0;
-  moment.mark.kind = replay::Mark::Kind::probe_hit;
-  moment.mark.probe = entry;
-  moment.mark.ordinal = calls.found->ordinal;
-  replay::PassSpec standing;
-  standing.end = moment.mark;
-  standing.deadline = deadline;
-  StandObserver stand(image, moment);
-  CULPRIT_ASSIGN(const replay::PassResult stood, replay.run(standing, stand));
-  count(stats, stood);
-  if (!stand.reached) return nothing;
-  return std::optional(std::move(moment));
+  return visit(replay, image, hit_mark(entry, calls.found->ordinal), deadline, stats);
 }
 
 }  // namespace culprit::provenance

@@ -65,6 +65,8 @@ class Chain {
 
  private:
   Status pick_crash();
+  /// What the program said of the failure at candidate_.
+  void read_crash_text();
   Status pick_point();
   [[nodiscard]] binary::DebugFileSearch debug_files() const;
   /// The image of a process at an event: made once, and kept to the end.

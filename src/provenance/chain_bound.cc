@@ -7,24 +7,13 @@
 #include "report/suspect_words.h"
 
 namespace culprit::provenance {
-namespace {
-
-std::optional<std::size_t> frame_in(const Moment& moment, Address pc) {
-  for (std::size_t i = 0; i < moment.frames.size(); ++i) {
-    if (moment.frames[i].code.function.contains(pc)) return i;
-  }
-  return std::nullopt;
-}
-
-}  // namespace
-
 void Chain::add_way_of_bound(const ResolvedSource& index, const Moment& moment) {
   if (!index.bound || report_.verdict.stopped_because != report::StopReason::arithmetic ||
       report_.hops.empty()) {
     return;
   }
   const LoopBound& bound = *index.bound;
-  const auto frame = frame_in(moment, bound.pc);
+  const auto frame = moment.frame_running(bound.pc);
   if (!frame) return;
   begin_phase("finding where the bound of the loop came from");
   ResolvedSource made;

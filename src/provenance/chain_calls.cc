@@ -29,12 +29,6 @@ std::optional<Gpr> size_argument(replay::HeapRole role) {
   return std::nullopt;
 }
 
-const replay::HeapFunction* function_of(const ProcessImage& image, const replay::HeapCall& call) {
-  const replay::HeapSpec* heap = image.heap();
-  return heap != nullptr && call.function < heap->functions.size() ? &heap->functions[call.function]
-                                                                   : nullptr;
-}
-
 }  // namespace
 
 void Chain::add_way_of_argument(const Moment& call, Gpr argument, bool number, std::uint32_t parent,

@@ -61,9 +61,8 @@ Result<bool> Chain::begin_at_checker(report::Suspect& out) {
 
   // Long before the crash: the traceback has been printed since.
   replay::PassSpec spec;
-  const replay::Probe entry =
-      execution_of(frames[at].code.entry, *image_, scene_.moment.position.thread);
-  spec.probes.push_back(entry);
+  spec.probes.push_back(
+      execution_of(frames[at].code.entry, *image_, scene_.moment.position.thread));
   spec.probes.back().keep_last = 16;
   spec.end = scene_.moment.mark;
   spec.deadline = remaining();
@@ -74,9 +73,7 @@ Result<bool> Chain::begin_at_checker(report::Suspect& out) {
   const std::uint64_t value = observer.entered->registers[Gpr::rax];
 
   Moment moment;
-  moment.mark.kind = replay::Mark::Kind::probe_hit;
-  moment.mark.probe = entry;
-  moment.mark.ordinal = observer.entered->ordinal;
+  moment.mark = hit_mark(spec.probes.front(), observer.entered->ordinal);
   replay::PassSpec again;
   again.end = moment.mark;
   again.deadline = remaining();

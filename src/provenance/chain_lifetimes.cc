@@ -91,10 +91,9 @@ bool Chain::never_written_in_block(const LastWriter& found, ResolvedSource& reso
   if (!found.older_than_block.value_or(false)) return false;
   const replay::HeapBlock& block = found.blocks->holding.front();
   const Link link = *link_;
-  const replay::HeapSpec* heap = image_->heap();
+  const replay::HeapFunction* function = function_of(*image_, block.allocated);
   const bool cleared =
-      heap != nullptr && block.allocated.function < heap->functions.size() &&
-      heap->functions[block.allocated.function].role == replay::HeapRole::allocate_array;
+      function != nullptr && function->role == replay::HeapRole::allocate_array;
   if (cleared && link.slot.value == 0) {
     // calloc's promise, kept without a store: the pages are new.
     report_.hops.push_back(block_hop(*image_, block, false, link.place.location));

@@ -154,7 +154,6 @@ Result<bool> Chain::begin_at_map(report::Suspect& out) {
     spec.probes.push_back(execution_of(frame->code.entry, *image_, thread));
     spec.probes.back().keep_last = 16;
   }
-  const replay::Probe ended = spec.probes.back();
   spec.end = scene_.moment.mark;
   spec.deadline = remaining();
   TwoEntries entries(*frames[at].frame.cfa, *frames[at - 1].frame.cfa);
@@ -163,9 +162,7 @@ Result<bool> Chain::begin_at_map(report::Suspect& out) {
   if (!entries.outer || !entries.inner) return false;
 
   Moment moment;
-  moment.mark.kind = replay::Mark::Kind::probe_hit;
-  moment.mark.probe = ended;
-  moment.mark.ordinal = entries.inner->ordinal;
+  moment.mark = hit_mark(spec.probes.back(), entries.inner->ordinal);
   replay::PassSpec again;
   again.end = moment.mark;
   again.deadline = remaining();

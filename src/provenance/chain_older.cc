@@ -10,6 +10,7 @@
 #include "provenance/naming.h"
 #include "provenance/older_bytes.h"
 #include "provenance/pass_stats.h"
+#include "provenance/probes.h"
 #include "replay/forward_replay.h"
 
 namespace culprit::provenance {
@@ -154,9 +155,8 @@ bool Chain::follow_older_bytes(const WriterHit& change) {
     } else {
       link_ = Link{slot, bare_place(other, slot.range()), before, std::nullopt};
     }
-    link_->before.kind = replay::Mark::Kind::syscall_entry;
-    link_->before.thread = forked->parent;
-    link_->before.ordinal = index_.syscalls_until(forked->parent, forked->event);
+    link_->before =
+        entry_mark(forked->parent, index_.syscalls_until(forked->parent, forked->event));
     link_->place.activation.reset();
     return true;
   }

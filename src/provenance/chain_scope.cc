@@ -49,13 +49,12 @@ void Chain::explain_ended_scopes() {
   if (into_frame && first_reader_ && first_reader_->pointer &&
       first_reader_->frame < scene_.moment.frames.size()) {
     const WalkFrame& frame = scene_.moment.frames[first_reader_->frame];
-    const auto reg = static_cast<unsigned>(*first_reader_->pointer);
     observer.user = first_reader_->frame;
     observer.holder = scene_.moment.frame_of(read->address);
     // The pointer's register may hold what was read by now: the object begins where the way says
     // so, or at the start of the variable that is there.
-    if ((frame.frame.registers.valid_gpr >> reg & 1) != 0)
-      observer.pointer = Address{frame.frame.registers.values[*first_reader_->pointer]};
+    if (const auto held = frame.frame.registers.get(*first_reader_->pointer))
+      observer.pointer = Address{*held};
     if (read->owner->object &&
         (!observer.pointer || scene_.moment.frame_of(*observer.pointer) != observer.holder))
       observer.pointer = read->owner->object;

@@ -239,10 +239,9 @@ Result<std::optional<Sweep>> examine_sweep(replay::Replay& replay, const Process
       out.hidden_by =
           runtimes::BlindSpot{range, "a " + registrar.noun, observer.records.front().at};
     }
-    replay::Mark mark;
-    mark.kind = replay::Mark::Kind::probe_hit;
-    mark.probe = execution_of(spec.probes[observer.call->probe].address, image, std::nullopt);
-    mark.ordinal = observer.call->ordinal;
+    const replay::Mark mark =
+        hit_mark(execution_of(spec.probes[observer.call->probe].address, image, std::nullopt),
+                 observer.call->ordinal);
     if (out.hidden_by) {
       CULPRIT_ASSIGN(out.registration, visit(replay, image, mark, range, deadline, stats));
     }

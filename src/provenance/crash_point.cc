@@ -44,9 +44,7 @@ Result<ChosenPoint> find_write(const replay::TraceIndex& index, const CrashPoint
   out.moment.process = thread->process;
   out.moment.event = match->event;
   out.moment.syscalls = match->ordinal;
-  out.moment.mark.kind = replay::Mark::Kind::syscall_entry;
-  out.moment.mark.thread = match->thread;
-  out.moment.mark.ordinal = match->ordinal;
+  out.moment.mark = entry_mark(match->thread, match->ordinal);
   return out;
 }
 
@@ -79,10 +77,8 @@ Result<ChosenPoint> find_entry(replay::Replay& replay, const replay::TraceIndex&
                  fmt::format("--at fn: there are {} functions '{}': say its linkage name",
                              entries.size(), point.function)};
   }
-  replay::Mark mark;
-  mark.kind = replay::Mark::Kind::probe_hit;
-  mark.probe = execution_of(entries.front(), image, std::nullopt);
-  mark.ordinal = point.ordinal;
+  const replay::Mark mark =
+      hit_mark(execution_of(entries.front(), image, std::nullopt), point.ordinal);
   replay::PassSpec spec;
   spec.end = mark;
   spec.probes.push_back(mark.probe);
@@ -208,9 +204,7 @@ Result<replay::CrashCandidate> end_of_process(const replay::TraceIndex& index, P
       out.exit_code = WEXITSTATUS(*leader->wait_status);
     }
     out.syscalls = index.syscalls_until(it->thread, it->event);
-    out.mark.kind = replay::Mark::Kind::syscall_entry;
-    out.mark.thread = out.thread;
-    out.mark.ordinal = out.syscalls;
+    out.mark = entry_mark(out.thread, out.syscalls);
     return out;
   }
   return Error{ErrorCode::not_found,

@@ -13,14 +13,6 @@ using binary::Type;
 using binary::TypeKind;
 using binary::Variable;
 
-binary::FrameView view_of(const Moment& moment, std::size_t i, const MemoryReader& memory) {
-  binary::FrameView view;
-  view.frame = &moment.frames[i].frame;
-  if (i + 1 < moment.frames.size()) view.caller = &moment.frames[i + 1].frame;
-  view.memory = &memory;
-  return view;
-}
-
 std::vector<Variable> variables_of(const ProcessImage& image, const Moment& moment, std::size_t i,
                                    const MemoryReader& memory) {
   auto all = image.variables().variables(view_of(moment, i, memory), true);
@@ -33,9 +25,7 @@ std::optional<std::uint64_t> word_in(const Variable& variable, const WalkFrame& 
   const auto& pieces = variable.location.pieces;
   if (pieces.size() != 1) return std::nullopt;
   if (pieces.front().kind == binary::LocationKind::gpr && pieces.front().reg) {
-    const auto reg = static_cast<unsigned>(*pieces.front().reg);
-    const bool known = (frame.frame.registers.valid_gpr >> reg & 1) != 0;
-    return known ? std::optional(frame.frame.registers.values[*pieces.front().reg]) : std::nullopt;
+    return frame.frame.registers.get(*pieces.front().reg);
   }
   const auto address = variable.location.address();
   return address ? memory.read_as<std::uint64_t>(*address) : std::nullopt;

@@ -72,15 +72,7 @@ Status Chain::pick_crash() {
     return Error{ErrorCode::did_not_fail, "no process of this trace failed"};
   }
   candidate_ = *chosen;
-
-  crash::ExitInfo exit;
-  if (candidate_.kind == replay::CrashCandidate::Kind::fatal_signal) {
-    exit.signal = candidate_.signal;
-  } else {
-    exit.exit_status = candidate_.exit_code;
-  }
-  crashes_ = crash::parse_with_overrides(options_.overrides, options_.output, exit);
-  if (!crashes_.empty()) crash_ = &crashes_.front();
+  read_crash_text();
 
   const bool caught = crash_ != nullptr && crash_->signal && !candidate_.deterministic &&
                       (crash_->kind == crash::Kind::go_signal_panic ||
@@ -111,14 +103,7 @@ Status Chain::pick_crash() {
   return {};
 }
 
-/// A moment that the user chose: what the program says of its failure is still true, if it failed.
-Status Chain::pick_point() {
-  begin_phase("going to the moment that --at names");
-  CULPRIT_ASSIGN(ChosenPoint chosen,
-                 find_crash_point(replay_, index_, *options_.point, options_.process,
-                                  options_.output_source, debug_files(), remaining(),
-                                  report_.stats));
-  candidate_ = chosen.moment;
+void Chain::read_crash_text() {
   crash::ExitInfo exit;
   if (candidate_.kind == replay::CrashCandidate::Kind::fatal_signal) {
     exit.signal = candidate_.signal;
@@ -127,6 +112,17 @@ Status Chain::pick_point() {
   }
   crashes_ = crash::parse_with_overrides(options_.overrides, options_.output, exit);
   if (!crashes_.empty()) crash_ = &crashes_.front();
+}
+
+/// A moment that the user chose: what the program says of its failure is still true, if it failed.
+Status Chain::pick_point() {
+  begin_phase("going to the moment that --at names");
+  CULPRIT_ASSIGN(ChosenPoint chosen,
+                 find_crash_point(replay_, index_, *options_.point, options_.process,
+                                  options_.output_source, debug_files(), remaining(),
+                                  report_.stats));
+  candidate_ = chosen.moment;
+  read_crash_text();
   report_.crash.message = std::move(chosen.message);
   return {};
 }

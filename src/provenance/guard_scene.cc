@@ -237,9 +237,8 @@ Result<std::optional<GuardScene>> find_guard(replay::Replay& replay, const Proce
   if (chosen == nullptr) return none;
 
   out.relation = chosen->relation;
-  out.moment.mark.kind = replay::Mark::Kind::probe_hit;
-  out.moment.mark.probe = execution_of(chosen->at, image, crash.position.thread);
-  out.moment.mark.ordinal = newest->ordinal;
+  out.moment.mark =
+      hit_mark(execution_of(chosen->at, image, crash.position.thread), newest->ordinal);
   replay::PassSpec spec;
   spec.end = out.moment.mark;
   spec.deadline = deadline;

@@ -111,14 +111,20 @@ std::optional<replay::HeapSpec> find_allocators(const binary::ModuleMap& modules
   return spec;
 }
 
+const replay::HeapFunction* function_of(const ProcessImage& image, const replay::HeapCall& call) {
+  const replay::HeapSpec* heap = image.heap();
+  return heap != nullptr && call.function < heap->functions.size() ? &heap->functions[call.function]
+                                                                   : nullptr;
+}
+
 report::LifeEvent life_event(const ProcessImage& image, const replay::HeapCall& call) {
   report::LifeEvent out;
   out.position = report_position(image, call.position, nullptr);
   out.backtrace =
       report_frames(image, walk(image, call.position.thread, call.registers, KeptStack(call), 24));
-  const replay::HeapSpec* heap = image.heap();
-  if (heap == nullptr || call.function >= heap->functions.size()) return out;
-  const replay::HeapFunction& f = heap->functions[call.function];
+  const replay::HeapFunction* function = function_of(image, call);
+  if (function == nullptr) return out;
+  const replay::HeapFunction& f = *function;
   const Registers& r = call.registers;
   switch (f.role) {
     case HeapRole::allocate:
@@ -195,9 +201,8 @@ void add_block(const ProcessImage& image, const replay::HeapBlocks& blocks,
   location.region = report::RegionKind::heap;
   if (!location.owner) location.owner.emplace();
   report::Owner& owner = *location.owner;
-  const replay::HeapSpec* heap = image.heap();
-  if (heap != nullptr && block.allocated.function < heap->functions.size()) {
-    owner.allocator = heap->functions[block.allocated.function].name;
+  if (const replay::HeapFunction* function = function_of(image, block.allocated)) {
+    owner.allocator = function->name;
   }
   owner.object = block.range.start;
   owner.object_size = block.range.size;

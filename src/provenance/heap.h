@@ -24,6 +24,10 @@ namespace culprit::provenance {
 /// The function of the process's allocator that begins at `entry`; null if there is none.
 [[nodiscard]] const replay::HeapFunction* allocator_function(const ProcessImage& image, Address entry);
 
+/// The function that the call was of; null if the heap's book is of no allocator that the image knows.
+[[nodiscard]] const replay::HeapFunction* function_of(const ProcessImage& image,
+                                                      const replay::HeapCall& call);
+
 /// True if the newest frames are inside one of the allocator's functions.
 [[nodiscard]] bool in_allocator(const ProcessImage& image, const std::vector<WalkFrame>& frames);
 

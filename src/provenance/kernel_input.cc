@@ -72,29 +72,6 @@ std::vector<ByteRange> buffers_of(const DescriptorCall& call, const MemoryReader
   return out;
 }
 
-/// How many bytes had gone through the buffers before the one at `address`.
-std::optional<std::uint64_t> offset_of(const std::vector<ByteRange>& buffers, Address address) {
-  std::uint64_t before = 0;
-  for (const ByteRange& range : buffers) {
-    if (range.contains(address)) return before + static_cast<std::uint64_t>(address - range.start);
-    before += range.size;
-  }
-  return std::nullopt;
-}
-
-/// Where byte `offset` lay; nothing unless all `size` bytes lie together there.
-std::optional<Address> address_of(const std::vector<ByteRange>& buffers, std::uint64_t offset,
-                                  std::uint64_t size) {
-  for (const ByteRange& range : buffers) {
-    if (offset < range.size) {
-      if (range.size - offset < size) return std::nullopt;
-      return range.start + static_cast<std::int64_t>(offset);
-    }
-    offset -= range.size;
-  }
-  return std::nullopt;
-}
-
 std::string description_of(const Opening& opening) {
   switch (opening.kind) {
     case Opening::Kind::file:
@@ -116,6 +93,27 @@ std::string description_of(const Opening& opening) {
 }
 
 }  // namespace
+
+std::optional<std::uint64_t> offset_of(const std::vector<ByteRange>& buffers, Address address) {
+  std::uint64_t before = 0;
+  for (const ByteRange& range : buffers) {
+    if (range.contains(address)) return before + static_cast<std::uint64_t>(address - range.start);
+    before += range.size;
+  }
+  return std::nullopt;
+}
+
+std::optional<Address> address_of(const std::vector<ByteRange>& buffers, std::uint64_t offset,
+                                  std::uint64_t size) {
+  for (const ByteRange& range : buffers) {
+    if (offset < range.size) {
+      if (range.size - offset < size) return std::nullopt;
+      return range.start + static_cast<std::int64_t>(offset);
+    }
+    offset -= range.size;
+  }
+  return std::nullopt;
+}
 
 bool MarkReader::at(const replay::Mark& mark, const Look& look) {
   LookObserver observer(look);

@@ -42,6 +42,14 @@ class MarkReader {
   report::Stats& stats_;
 };
 
+/// How many bytes had gone through the buffers of a call, in their order, before the one at `address`;
+/// nothing if it is in none of them.
+[[nodiscard]] std::optional<std::uint64_t> offset_of(const std::vector<ByteRange>& buffers,
+                                                     Address address);
+/// Where byte `offset` lay; nothing unless all `size` bytes lie together there.
+[[nodiscard]] std::optional<Address> address_of(const std::vector<ByteRange>& buffers,
+                                                std::uint64_t offset, std::uint64_t size);
+
 /// The mark of a call's entry, or of its return.
 [[nodiscard]] replay::Mark mark_of(const DescriptorCall& call, replay::Mark::Kind kind);
 

@@ -317,16 +317,6 @@ WriterHit examine_write(const ProcessImage& image, const Slot& slot, replay::Mar
   return out;
 }
 
-replay::Mark hit_mark(const replay::Probe& probe, std::uint64_t ordinal) {
-  replay::Mark mark;
-  mark.kind = replay::Mark::Kind::probe_hit;
-  mark.probe = probe;
-  mark.probe.live = false;
-  mark.probe.keep_last = 0;
-  mark.ordinal = ordinal;
-  return mark;
-}
-
 SourcePlace describe_source(const ProcessImage& image, const Moment& moment, Address address,
                             std::uint64_t size, const MemoryReader& memory) {
   SourcePlace place;

@@ -113,9 +113,6 @@ struct LastWriter {
                                       replay::Mark mark, const replay::Hit& hit,
                                       const replay::LiveState& live);
 
-/// The `ordinal`-th hit of a probe, whatever the probe reported and how.
-[[nodiscard]] replay::Mark hit_mark(const replay::Probe& probe, std::uint64_t ordinal);
-
 /// One forward pass, two more where the value is written very often. `with_heap`: the pass keeps the heap's
 /// book, if the process has an allocator. Errors: those of Replay::run.
 [[nodiscard]] Result<LastWriter> find_last_writer(replay::Replay& replay, const ProcessImage& image,

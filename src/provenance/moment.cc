@@ -24,6 +24,13 @@ std::optional<std::size_t> Moment::frame_of(Address a) const {
   return std::nullopt;
 }
 
+std::optional<std::size_t> Moment::frame_running(Address pc) const {
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    if (frames[i].code.function.contains(pc)) return i;
+  }
+  return std::nullopt;
+}
+
 std::vector<WalkFrame> walk(const ProcessImage& image, ThreadId thread, const Registers& registers,
                             const MemoryReader& memory, std::size_t max_frames) {
   std::vector<std::unique_ptr<runtimes::StackWalk>> walks;
@@ -59,6 +66,14 @@ void stand_at(const ProcessImage& image, const replay::Position& at, const Regis
   moment.position = at;
   moment.registers = registers;
   moment.frames = walk(image, at.thread, registers, memory);
+}
+
+binary::FrameView view_of(const Moment& moment, std::size_t i, const MemoryReader& memory) {
+  binary::FrameView view;
+  view.frame = &moment.frames[i].frame;
+  if (i + 1 < moment.frames.size()) view.caller = &moment.frames[i + 1].frame;
+  view.memory = &memory;
+  return view;
 }
 
 }  // namespace culprit::provenance

@@ -10,6 +10,7 @@
 #include "base/types.h"
 #include "binary/symbolizer.h"
 #include "binary/unwinder.h"
+#include "binary/variables.h"
 #include "provenance/process_image.h"
 #include "replay/replay.h"
 #include "runtimes/runtime.h"
@@ -36,6 +37,8 @@ struct Moment {
 
   /// The frame whose extent holds the address; none if it is in no walked frame.
   [[nodiscard]] std::optional<std::size_t> frame_of(Address a) const;
+  /// The innermost frame whose function's code holds `pc`; none if it is in no walked frame.
+  [[nodiscard]] std::optional<std::size_t> frame_running(Address pc) const;
 };
 
 /// Walks the stack of `position.thread`, across the stack switches that the process's runtimes make.
@@ -48,5 +51,9 @@ struct Moment {
 /// reads there.
 void stand_at(const ProcessImage& image, const replay::Position& at, const Registers& registers,
               const MemoryReader& memory, Moment& moment);
+
+/// Frame `i` as variables are looked up in it. Borrows the moment and `memory`.
+[[nodiscard]] binary::FrameView view_of(const Moment& moment, std::size_t i,
+                                        const MemoryReader& memory);
 
 }  // namespace culprit::provenance

@@ -106,14 +106,6 @@ std::string physical_name(const binary::CodeLocation& code) {
   return function_name(code);
 }
 
-binary::FrameView view_of(const Moment& moment, std::size_t i, const MemoryReader& memory) {
-  binary::FrameView view;
-  view.frame = &moment.frames[i].frame;
-  if (i + 1 < moment.frames.size()) view.caller = &moment.frames[i + 1].frame;
-  view.memory = &memory;
-  return view;
-}
-
 void describe_frame_slot(const ProcessImage& image, const Moment& moment, std::size_t i,
                          Address address, const MemoryReader& memory, report::Location& out) {
   const WalkFrame& f = moment.frames[i];

@@ -12,17 +12,13 @@
 #include "provenance/descriptors.h"
 #include "provenance/kernel_input.h"
 #include "provenance/pass_stats.h"
+#include "provenance/probes.h"
 
 namespace culprit::provenance {
 namespace {
 
 /// Of a vector of buffers, so many are looked at (Linux's UIO_MAXIOV).
 constexpr std::size_t kMaxVectors = 1024;
-
-struct Vector {
-  std::uint64_t base = 0;
-  std::uint64_t size = 0;
-};
 
 /// Reads the vectors of process_vm_writev at its entry, and finds the local byte for a remote one.
 class VectorObserver : public replay::PassObserver {
@@ -31,34 +27,21 @@ class VectorObserver : public replay::PassObserver {
       : arguments_(arguments), remote_(remote) {}
 
   void on_end(const replay::Position&, const Registers&, const replay::LiveState& live) override {
-    const std::vector<Vector> local = read(live, arguments_[1], arguments_[2]);
-    std::uint64_t distance = 0;  // of the byte, in the stream that the vectors make
-    bool found = false;
-    for (const Vector& v : read(live, arguments_[3], arguments_[4])) {
-      if (remote_.value >= v.base && remote_.value - v.base < v.size) {
-        distance += remote_.value - v.base;
-        found = true;
-        break;
-      }
-      distance += v.size;
-    }
-    if (!found) return;
-    for (const Vector& v : local) {
-      if (distance < v.size) {
-        source = Address{v.base + distance};
-        return;
-      }
-      distance -= v.size;
-    }
+    const auto distance = offset_of(read(live, arguments_[3], arguments_[4]), remote_);
+    if (distance) source = address_of(read(live, arguments_[1], arguments_[2]), *distance, 1);
   }
 
   std::optional<Address> source;
 
  private:
-  static std::vector<Vector> read(const MemoryReader& memory, std::uint64_t at, std::uint64_t n) {
-    std::vector<Vector> out(std::min<std::uint64_t>(n, kMaxVectors));
-    const auto bytes = std::as_writable_bytes(std::span(out));
-    if (memory.read(Address{at}, bytes) != bytes.size()) out.clear();
+  static std::vector<ByteRange> read(const MemoryReader& memory, std::uint64_t at,
+                                     std::uint64_t n) {
+    // struct iovec: the address and the size.
+    std::vector<std::array<std::uint64_t, 2>> pairs(std::min<std::uint64_t>(n, kMaxVectors));
+    const auto bytes = std::as_writable_bytes(std::span(pairs));
+    std::vector<ByteRange> out;
+    if (memory.read(Address{at}, bytes) != bytes.size()) return out;
+    for (const auto& [start, size] : pairs) out.push_back({Address{start}, size});
     return out;
   }
 
@@ -124,11 +107,7 @@ std::optional<OlderBytes> written_to_file(const ProcessImage& image, const repla
 }  // namespace
 
 replay::Mark before_call(const replay::Hit& hit) {
-  replay::Mark mark;
-  mark.kind = replay::Mark::Kind::syscall_entry;
-  mark.thread = hit.position.thread;
-  mark.ordinal = hit.position.syscalls;
-  return mark;
+  return entry_mark(hit.position.thread, hit.position.syscalls);
 }
 
 Result<std::optional<OlderBytes>> find_older_bytes(replay::Replay& replay,

@@ -1,4 +1,4 @@
-// The probes that the engine's passes set most.
+// The probes that the engine's passes set most, and the marks that they lead to.
 #pragma once
 
 #include <optional>
@@ -17,6 +17,26 @@ namespace culprit::provenance {
   probe.thread = thread;
   probe.process = image.process();
   return probe;
+}
+
+/// The `ordinal`-th hit of a probe, whatever the probe reported and how.
+[[nodiscard]] inline replay::Mark hit_mark(const replay::Probe& probe, std::uint64_t ordinal) {
+  replay::Mark mark;
+  mark.kind = replay::Mark::Kind::probe_hit;
+  mark.probe = probe;
+  mark.probe.live = false;
+  mark.probe.keep_last = 0;
+  mark.ordinal = ordinal;
+  return mark;
+}
+
+/// Just before the thread's `ordinal`-th system call.
+[[nodiscard]] inline replay::Mark entry_mark(ThreadId thread, std::uint64_t ordinal) {
+  replay::Mark mark;
+  mark.kind = replay::Mark::Kind::syscall_entry;
+  mark.thread = thread;
+  mark.ordinal = ordinal;
+  return mark;
 }
 
 /// Keeps the newest execution that began the activation with this CFA: at the function's entry rsp

@@ -661,10 +661,9 @@ Result<std::optional<ResolvedSource>> ask_recent(const WindowAsker& asker, std::
   std::optional<ResolvedSource> best;
   constexpr std::size_t kWider = 16;
   for (std::size_t back = 1; !hits.empty(); back = std::min(back * kWider, hits.size())) {
-    replay::Mark begin;
-    begin.kind = replay::Mark::Kind::probe_hit;
-    begin.probe = execution_of(pc, asker.image, asker.moment.position.thread);
-    begin.ordinal = hits[hits.size() - back].ordinal;
+    const replay::Mark begin =
+        hit_mark(execution_of(pc, asker.image, asker.moment.position.thread),
+                 hits[hits.size() - back].ordinal);
     ResolvedSource found = unresolved;
     CULPRIT_ASSIGN(const Asked asked, asker.ask(begin, frame, found));
     if (asked == Asked::answered) {
@@ -718,11 +717,7 @@ Result<std::optional<ResolvedSource>> ask_nearby(const WindowAsker& asker, std::
   for (auto hit = writes.hits.rbegin(); hit != writes.hits.rend(); ++hit) {
     const auto cfa = cfa_at(asker.image, hit->registers);
     if (hit->kernel || !cfa || cfa != asker.moment.frames[frame].frame.cfa) continue;
-    replay::Mark begin;
-    begin.kind = replay::Mark::Kind::probe_hit;
-    begin.probe = looking.probes[hit->probe];
-    begin.probe.keep_last = 0;
-    begin.ordinal = hit->ordinal;
+    const replay::Mark begin = hit_mark(looking.probes[hit->probe], hit->ordinal);
     ResolvedSource found = unresolved;
     CULPRIT_ASSIGN(const Asked asked, asker.ask(begin, frame, found));
     return asked == Asked::answered ? std::optional(std::move(found)) : nothing;
@@ -786,10 +781,8 @@ Result<ResolvedSource> ask_windows(replay::Replay& replay, const ProcessImage& i
       if (recent) return *std::move(recent);
     }
     if (entry != nullptr) {
-      replay::Mark begin;
-      begin.kind = replay::Mark::Kind::probe_hit;
-      begin.probe = execution_of(frame.code.entry, image, moment.position.thread);
-      begin.ordinal = entry->ordinal;
+      const replay::Mark begin = hit_mark(
+          execution_of(frame.code.entry, image, moment.position.thread), entry->ordinal);
       // A loop over a large block is told from a function that only has much to do by trying: some turns
       // of the loop are enough then, and much cheaper than all of it.
       const bool first_try = k == 0 && beside_stored(question) && limits.budget > kShortWindow;

@@ -4,6 +4,7 @@
 
 #include "provenance/cached_memory.h"
 #include "provenance/pass_stats.h"
+#include "provenance/probes.h"
 
 namespace culprit::provenance {
 namespace {
@@ -40,11 +41,7 @@ Result<std::optional<Moment>> visit(replay::Replay& replay, const ProcessImage& 
 }
 
 replay::Mark entry_of_call(const replay::TraceIndex& index, const replay::Frame& exit) {
-  replay::Mark mark;
-  mark.kind = replay::Mark::Kind::syscall_entry;
-  mark.thread = exit.thread;
-  mark.ordinal = index.syscalls_until(exit.thread, exit.event);
-  return mark;
+  return entry_mark(exit.thread, index.syscalls_until(exit.thread, exit.event));
 }
 
 }  // namespace culprit::provenance

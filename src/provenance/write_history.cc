@@ -13,6 +13,7 @@
 #include "provenance/last_writer.h"
 #include "provenance/naming.h"
 #include "provenance/pass_stats.h"
+#include "provenance/probes.h"
 
 namespace culprit::provenance {
 namespace {

@@ -40,10 +40,7 @@ const report::Frame* outside_runtime(const std::vector<report::Frame>& frames) {
 std::string user_of_map(const Hop& hop) {
   const report::Frame* frame = outside_runtime(hop.backtrace);
   if (frame == nullptr) return writer_name(hop.writer);
-  std::string out = frame->function;
-  if (const std::string at = place(frame->file, frame->line); !at.empty()) {
-    out += fmt::format(" ({})", at);
-  }
+  std::string out = frame_name(*frame);
   if (frame->goroutine) out += fmt::format(" in goroutine {}", *frame->goroutine);
   return out;
 }

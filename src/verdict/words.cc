@@ -47,11 +47,15 @@ std::string writer_name(const report::Writer& w) {
   return at.empty() ? name : fmt::format("{} ({})", name, at);
 }
 
+std::string frame_name(const report::Frame& frame) {
+  const std::string at = place(frame.file, frame.line);
+  return at.empty() ? frame.function : fmt::format("{} ({})", frame.function, at);
+}
+
 std::string storing_code(const Hop& barrier) {
   for (const report::Frame& f : barrier.backtrace) {
     if (f.function.empty() || f.function.starts_with("runtime.")) continue;
-    const std::string at = place(f.file, f.line);
-    return at.empty() ? f.function : fmt::format("{} ({})", f.function, at);
+    return frame_name(f);
   }
   return "Go code";
 }

@@ -15,6 +15,8 @@ namespace culprit::verdict {
 [[nodiscard]] std::string owner_name(const report::Location& location);
 /// "function (file.c:12)".
 [[nodiscard]] std::string writer_name(const report::Writer& w);
+/// The same of a frame.
+[[nodiscard]] std::string frame_name(const report::Frame& frame);
 /// The program's own statement behind a write barrier: the first frame outside the runtime.
 [[nodiscard]] std::string storing_code(const report::Hop& barrier);
 /// The weakest confidence of the cited hops.
