@@ -4,9 +4,6 @@
 // packet.
 #pragma once
 
-#include <poll.h>
-#include <sys/socket.h>
-
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -24,6 +21,7 @@
 #include "replay/gdb_server/client.h"
 #include "replay/gdb_server/hex.h"
 #include "replay/gdb_server/packet.h"
+#include "replay/gdb_server/testing/packet_stream.h"
 
 namespace culprit::replay::gdb {
 
@@ -58,15 +56,13 @@ class FakeRr {
  public:
   explicit FakeRr(FakeExecution execution, Misbehaviour misbehaviour = {})
       : execution_(std::move(execution)), misbehaviour_(misbehaviour) {
-    int ends[2] = {-1, -1};
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return;
-    client_ = FileDescriptor(ends[0]);
-    server_ = FileDescriptor(ends[1]);
+    client_ = stream_.open();
+    if (!client_) return;
     thread_ = std::thread([this] { serve(); });
   }
   ~FakeRr() {
     client_.reset();
-    stop_ = true;
+    stream_.stop();
     if (thread_.joinable()) thread_.join();
   }
   FakeRr(const FakeRr&) = delete;
@@ -81,7 +77,7 @@ class FakeRr {
   std::size_t checkpoints() const { return living_checkpoints_; }
   /// Ends the server: the first packet that rr would not have understood.
   std::string finish() {
-    stop_ = true;
+    stream_.stop();
     if (thread_.joinable()) thread_.join();
     return complaint_;
   }
@@ -321,30 +317,9 @@ class FakeRr {
     if (complaint_.empty()) complaint_ = what;
   }
 
-  bool next_packet(std::string& out) {
-    for (;;) {
-      auto token = decoder_.next();
-      if (!token.ok()) return false;
-      if (*token) {
-        if ((*token)->kind != Token::Kind::packet) continue;
-        out = (*token)->payload;
-        return true;
-      }
-      pollfd wanted{server_.get(), POLLIN, 0};
-      if (::poll(&wanted, 1, 2) <= 0) {
-        if (stop_) return false;
-        continue;
-      }
-      char buffer[4096];
-      const ssize_t n = ::recv(server_.get(), buffer, sizeof buffer, 0);
-      if (n <= 0) return false;
-      decoder_.feed(std::string_view(buffer, static_cast<std::size_t>(n)));
-    }
-  }
-
   void serve() {
     std::string packet;
-    while (next_packet(packet)) {
+    while (stream_.next(packet)) {
       std::string bytes = frame(answer(packet));
       if (packet == "QStartNoAckMode") bytes = "+" + bytes;
       if (misbehaviour_.kind != Misbehaviour::Kind::none && answers_ == misbehaviour_.at) {
@@ -355,7 +330,7 @@ class FakeRr {
             bytes.clear();
             break;
           case Misbehaviour::Kind::closes:
-            server_.reset();
+            stream_.close();
             return;
           case Misbehaviour::Kind::truncated:
             bytes.resize(bytes.size() / 2);
@@ -372,13 +347,9 @@ class FakeRr {
         }
       }
       ++answers_;
-      for (std::size_t at = 0; at < bytes.size();) {
-        const ssize_t n = ::send(server_.get(), bytes.data() + at, bytes.size() - at, MSG_NOSIGNAL);
-        if (n <= 0) return;
-        at += static_cast<std::size_t>(n);
-      }
+      if (!stream_.send(bytes)) return;
       if (misbehaviour_.kind == Misbehaviour::Kind::truncated && answers_ == misbehaviour_.at + 1) {
-        server_.reset();
+        stream_.close();
         return;
       }
     }
@@ -386,8 +357,8 @@ class FakeRr {
 
   FakeExecution execution_;
   Misbehaviour misbehaviour_;
-  FileDescriptor client_, server_;
-  PacketDecoder decoder_;
+  FileDescriptor client_;
+  PacketStream stream_{2};
   std::map<Point, std::string> points_;  ///< with their conditions
   std::map<unsigned long, std::size_t> checkpoints_;
   unsigned long newest_checkpoint_ = 0;
@@ -395,7 +366,6 @@ class FakeRr {
   bool fresh_ = false, ended_ = false, fault_told_ = false;
   std::string complaint_;
   std::atomic<std::size_t> answers_{0}, living_checkpoints_{0};
-  std::atomic<bool> stop_{false};
   std::thread thread_;
 };
 

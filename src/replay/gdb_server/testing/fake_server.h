@@ -2,11 +2,6 @@
 // wrong.
 #pragma once
 
-#include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <atomic>
 #include <string>
 #include <thread>
 #include <utility>
@@ -14,6 +9,7 @@
 
 #include "base/file_descriptor.h"
 #include "replay/gdb_server/packet.h"
+#include "replay/gdb_server/testing/packet_stream.h"
 
 namespace culprit::replay::gdb {
 
@@ -30,15 +26,13 @@ inline std::string packet(std::string_view payload) { return frame(payload); }
 class FakeServer {
  public:
   explicit FakeServer(std::vector<FakeStep> script) : script_(std::move(script)) {
-    int ends[2] = {-1, -1};
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return;
-    client_ = FileDescriptor(ends[0]);
-    server_ = FileDescriptor(ends[1]);
+    client_ = stream_.open();
+    if (!client_) return;
     thread_ = std::thread([this] { serve(); });
   }
   ~FakeServer() {
     client_.reset();
-    stop_ = true;
+    stream_.stop();
     if (thread_.joinable()) thread_.join();
   }
 
@@ -46,70 +40,38 @@ class FakeServer {
   /// Packets that were not the expected ones, and acknowledgements ("+", "-") in order; after the
   /// end.
   std::vector<std::string> finish() {
-    stop_ = true;
+    stream_.stop();
     if (thread_.joinable()) thread_.join();
     return surprises_;
   }
-  std::string acknowledgements() const { return acknowledgements_; }
+  std::string acknowledgements() const { return stream_.acknowledgements(); }
 
  private:
-  /// The next packet; false at the end of the stream.
-  bool next_packet(std::string& out) {
-    for (;;) {
-      auto token = decoder_.next();
-      if (!token.ok()) return false;
-      if (*token) {
-        if ((*token)->kind == Token::Kind::acknowledged) acknowledgements_ += '+';
-        if ((*token)->kind == Token::Kind::refused) acknowledgements_ += '-';
-        if ((*token)->kind != Token::Kind::packet) continue;
-        out = (*token)->payload;
-        return true;
-      }
-      pollfd wanted{server_.get(), POLLIN, 0};
-      if (::poll(&wanted, 1, 20) <= 0) {
-        if (stop_) return false;
-        continue;
-      }
-      char buffer[4096];
-      const ssize_t n = ::recv(server_.get(), buffer, sizeof buffer, 0);
-      if (n <= 0) return false;
-      decoder_.feed(std::string_view(buffer, static_cast<std::size_t>(n)));
-    }
-  }
-
   void serve() {
     for (const FakeStep& step : script_) {
       if (!step.expected.empty()) {
         std::string got;
-        if (!next_packet(got)) return;
+        if (!stream_.next(got)) return;
         if (got != step.expected) {
           surprises_.push_back("expected " + step.expected + ", got " + got);
-          server_.reset();
+          stream_.close();
           return;
         }
       }
-      for (std::size_t at = 0; at < step.sent.size();) {
-        const ssize_t n =
-            ::send(server_.get(), step.sent.data() + at, step.sent.size() - at, MSG_NOSIGNAL);
-        if (n <= 0) return;
-        at += static_cast<std::size_t>(n);
-      }
+      if (!stream_.send(step.sent)) return;
       if (step.closes) {
-        server_.reset();
+        stream_.close();
         return;
       }
     }
     std::string got;
-    while (server_ && next_packet(got)) surprises_.push_back("unexpected " + got);
+    while (stream_.is_open() && stream_.next(got)) surprises_.push_back("unexpected " + got);
   }
 
   std::vector<FakeStep> script_;
   FileDescriptor client_;
-  FileDescriptor server_;
-  PacketDecoder decoder_;
+  PacketStream stream_{20};
   std::vector<std::string> surprises_;
-  std::string acknowledgements_;
-  std::atomic<bool> stop_{false};
   std::thread thread_;
 };
 
