@@ -108,7 +108,7 @@ Result<report::Report> triage(const TriageRequest& request, Progress& progress) 
   };
   // A moment that was named needs no crash text.
   if (!request.overrides.report_text && !request.at) {
-    CULPRIT_ASSIGN(options.output, output_of(info, command, request.timeout_grows ? std::chrono::minutes{15} : request.timeout));
+    CULPRIT_ASSIGN(options.output, output_of(info, command, options.first_timeout()));
   }
 
   CULPRIT_ASSIGN(report::Report report,

@@ -59,7 +59,7 @@ class Chain {
         index_(index),
         options_(options),
         started_(Clock::now()),
-        deadline_(started_ + std::max(options.timeout, options.timeout_grows ? kFirstPass : options.timeout)) {}
+        deadline_(started_ + options.first_timeout()) {}
 
   Result<report::Report> run();
 
@@ -204,8 +204,6 @@ class Chain {
   void stop(report::StopReason reason, std::string detail = {});
   void stop(const Error& error);
   void begin_phase(std::string name);
-  /// While nobody knows how long a replay takes.
-  static constexpr std::chrono::milliseconds kFirstPass{900'000};
   /// Sets the timeout by what the phase that ends now, one pass, has taken, if it may grow.
   void learn_timeout();
   [[nodiscard]] std::chrono::milliseconds remaining() const;

@@ -1,6 +1,7 @@
 // The hop engine: from a failed recording to the chain of hops that explains its bad value.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -26,6 +27,11 @@ struct TriageOptions {
   std::chrono::milliseconds timeout{120'000};     ///< for everything
   /// The timeout is a guess: a long trace gets more, once the first pass has told how long a replay takes.
   bool timeout_grows = false;
+  /// While nobody knows how long a replay takes.
+  [[nodiscard]] std::chrono::milliseconds first_timeout() const {
+    constexpr std::chrono::milliseconds kFirstPass{900'000};
+    return timeout_grows ? std::max(timeout, kFirstPass) : timeout;
+  }
   std::optional<ProcessId> process;               ///< which process failed; chosen if not given
   crash::Overrides overrides;
   std::optional<CrashPoint> point;                ///< begins there in place of the failure
