@@ -14,19 +14,38 @@ if(CULPRIT_SANITIZE)
   target_link_options(culprit_options INTERFACE -fsanitize=address,undefined)
 endif()
 
-# culprit_precompile(TARGET HEADER...): for headers that take longer to read than what uses them to compile.
-# Not with a compiler cache, which makes up for that and does not go together with precompiled headers.
+# Headers that take longer to read than most of what uses them takes to compile are precompiled: once for all
+# layers, and once more for a target that names further ones. Not with a compiler cache, which makes up for that
+# and does not go together with precompiled headers.
+set(CULPRIT_COMMON_HEADERS <fmt/format.h> <algorithm> <array> <chrono> <functional> <map> <memory> <optional>
+  <set> <span> <string> <string_view> <unordered_map> <utility> <variant> <vector>)
+
+# culprit_precompile(TARGET [HEADER...])
 function(culprit_precompile target)
-  if(NOT CMAKE_CXX_COMPILER_LAUNCHER)
-    target_precompile_headers(${target} PRIVATE ${ARGN})
+  if(CMAKE_CXX_COMPILER_LAUNCHER)
+    return()
   endif()
+  if(ARGN)
+    target_precompile_headers(${target} PRIVATE ${CULPRIT_COMMON_HEADERS} ${ARGN})
+    return()
+  endif()
+  if(NOT TARGET culprit_common_headers)
+    file(WRITE ${CMAKE_BINARY_DIR}/common_headers.cc "")
+    add_library(culprit_common_headers OBJECT ${CMAKE_BINARY_DIR}/common_headers.cc)
+    # The same options as in every layer, or the compiler refuses the header.
+    target_link_libraries(culprit_common_headers PRIVATE culprit_options fmt::fmt)
+    target_precompile_headers(culprit_common_headers PRIVATE ${CULPRIT_COMMON_HEADERS})
+  endif()
+  target_precompile_headers(${target} REUSE_FROM culprit_common_headers)
 endfunction()
 
-# culprit_layer(NAME SOURCES ... DEPS ...): the static library culprit_NAME of one folder under src/.
+# culprit_layer(NAME SOURCES ... DEPS ... [PRECOMPILE ...]): the static library culprit_NAME of one folder
+# under src/.
 function(culprit_layer name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRECOMPILE" ${ARGN})
   add_library(culprit_${name} STATIC ${ARG_SOURCES})
   target_link_libraries(culprit_${name} PUBLIC culprit_options ${ARG_DEPS})
+  culprit_precompile(culprit_${name} ${ARG_PRECOMPILE})
 endfunction()
 
 # culprit_test(NAME SOURCES ... DEPS ...): a GoogleTest binary, its cases found at test time
