@@ -43,7 +43,7 @@ bool refused_by_check(Report& report) {
     report.verdict.bug_class = BugClass::use_after_destroy;
     report.verdict.explanation =
         fmt::format("{} called a virtual function of an object whose derived part is not there.",
-                    writer_name(report.hops.front().writer));
+                    writer_name(report.hops.front()));
     blame_maker(report, setter, " It was made an object of that class by");
     return true;
   }
@@ -55,7 +55,7 @@ bool refused_by_check(Report& report) {
     stated(report);
     if (v.bug_class == BugClass::unknown) v.bug_class = BugClass::deliberate_abort;
     v.explanation = fmt::format("{} checked {} and stopped the program.",
-                                writer_name(report.hops.front().writer), to_hex(suspect.value));
+                                writer_name(report.hops.front()), to_hex(suspect.value));
     blame_maker(report, last_writer(report), " The value was made by");
     return true;
   }
@@ -72,7 +72,7 @@ bool refused_by_check(Report& report) {
   } else {
     v.bug_class = computed ? BugClass::integer_overflow : BugClass::deliberate_abort;
   }
-  v.explanation = fmt::format("{} refused the {} {}.", writer_name(report.hops.front().writer),
+  v.explanation = fmt::format("{} refused the {} {}.", writer_name(report.hops.front()),
                               index ? "index" : "size", number_of(suspect));
   blame_maker(report, last_writer(report), " It was made by");
   return true;

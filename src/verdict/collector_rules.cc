@@ -36,7 +36,7 @@ bool collected_in_use(Report& report) {
                               sweep->summary);
   v.evidence = {sweep->index};
   v.confidence = Confidence::likely;
-  v.cause = site_of_writer(sweep->writer);
+  v.cause = site_of_writer(*sweep);
   if (registration == nullptr || !registration->location) return true;
 
   const report::Location& range = *registration->location;
@@ -49,7 +49,7 @@ bool collected_in_use(Report& report) {
     }
   }
   const std::string who =
-      asked == nullptr ? writer_name(registration->writer)
+      asked == nullptr ? writer_name(*registration)
                        : fmt::format("{} ({})", asked->function, place(asked->file, asked->line));
   v.explanation = fmt::format(
       "{} had registered {} bytes at {} ({}) in thread {}, and the registration was never "
@@ -60,7 +60,7 @@ bool collected_in_use(Report& report) {
     v.bug_class = BugClass::stale_registration;
     v.explanation += fmt::format(
         " {} gave that memory back ({}), and the same addresses became a part of the heap.",
-        writer_name(unmapped->writer),
+        writer_name(*unmapped),
         unmapped->syscall ? unmapped->syscall->name : std::string("munmap"));
   }
   v.explanation +=
@@ -78,7 +78,7 @@ bool collected_in_use(Report& report) {
   if (asked != nullptr) {
     v.cause = site_of_frame(*asked);
   } else {
-    v.cause = site_of_writer(registration->writer);
+    v.cause = site_of_writer(*registration);
   }
   return true;
 }

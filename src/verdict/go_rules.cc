@@ -39,7 +39,7 @@ const report::Frame* outside_runtime(const std::vector<report::Frame>& frames) {
 /// "main.f (x.go:12) in goroutine 6".
 std::string user_of_map(const Hop& hop) {
   const report::Frame* frame = outside_runtime(hop.backtrace);
-  if (frame == nullptr) return writer_name(hop.writer);
+  if (frame == nullptr) return writer_name(hop);
   std::string out = frame_name(*frame);
   if (frame->goroutine) out += fmt::format(" in goroutine {}", *frame->goroutine);
   return out;
@@ -58,14 +58,14 @@ bool shared_go_map(Report& report) {
   v.explanation = user_of_map(crash) + " used a map while another goroutine wrote to it";
   if (setter == nullptr) {
     v.explanation += ".";
-    v.cause = site_of_writer(crash.writer);
+    v.cause = site_of_writer(crash);
     v.confidence = Confidence::likely;  // the runtime says so
     return true;
   }
   v.evidence.push_back(setter->index);
   v.explanation += ": " + user_of_map(*setter) + ".";
   const report::Frame* other = outside_runtime(setter->backtrace);
-  v.cause = other != nullptr ? site_of_frame(*other) : site_of_writer(setter->writer);
+  v.cause = other != nullptr ? site_of_frame(*other) : site_of_writer(*setter);
   v.confidence = weakest(report, v.evidence);
   return true;
 }
@@ -85,18 +85,18 @@ bool unsafe_pointer_in_go(Report& report) {
   if (checked) {
     v.explanation =
         fmt::format("{} made a pointer that Go's rules for unsafe.Pointer do not allow ({}).",
-                    writer_name(crash.writer),
+                    writer_name(crash),
                     report.suspect ? to_hex(report.suspect->value) : "its value is not known");
-    v.cause = site_of_writer(crash.writer);
+    v.cause = site_of_writer(crash);
   } else {
     v.explanation = fmt::format(
         "{} used {} as a pointer, which was kept as a number in {} (uintptr).",
-        writer_name(crash.writer), to_hex(report.suspect->value), owner_name(*number->location));
+        writer_name(crash), to_hex(report.suspect->value), owner_name(*number->location));
     if (maker != nullptr) {
-      v.explanation += fmt::format(" {} made it.", writer_name(maker->writer));
-      v.cause = site_of_writer(maker->writer);
+      v.explanation += fmt::format(" {} made it.", writer_name(*maker));
+      v.cause = site_of_writer(*maker);
     } else {
-      v.cause = site_of_writer(crash.writer);
+      v.cause = site_of_writer(crash);
     }
   }
   if (maker != nullptr) v.evidence.push_back(maker->index);

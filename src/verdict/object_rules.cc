@@ -46,7 +46,7 @@ void say_partly(Report& report, const Hop& stale) {
   Verdict& v = report.verdict;
   v.bug_class = BugClass::partly_initialised;
   v.explanation +=
-      fmt::format(" Other parts of it were set: {} wrote {} at {}.", writer_name(beside->writer),
+      fmt::format(" Other parts of it were set: {} wrote {} at {}.", writer_name(*beside),
                   beside->location ? owner_name(*beside->location) : "one",
                   place(beside->writer.file, beside->writer.line));
   v.evidence.push_back(beside->index);
@@ -85,7 +85,7 @@ bool uninitialised_stack(Report& report) {
         " Its bytes are older than the frame: {} left {} there, in a frame that had ended before "
         "{} was "
         "called.",
-        writer_name(origin->writer), to_hex(stale->value_after.value_or(0)), owner.function);
+        writer_name(*origin), to_hex(stale->value_after.value_or(0)), owner.function);
   }
   if (reader != nullptr && reader->kind == HopKind::runtime_store) {
     v.explanation += fmt::format(
@@ -151,9 +151,9 @@ bool dangling_stack_pointer(Report& report) {
       "its own frame, which had ended. The pointer that led there outlived the local that it "
       "pointed "
       "to.",
-      writer_name(origin->writer));
+      writer_name(*origin));
   v.evidence = {origin->index};
-  v.cause = site_of_writer(report.hops.front().writer);
+  v.cause = site_of_writer(report.hops.front());
   const auto jump = std::find_if(report.hops.begin(), report.hops.end(), [](const Hop& hop) {
     return !hop.main_line && hop.kind == HopKind::release && hop.location &&
            hop.location->region == report::RegionKind::stack;
@@ -162,12 +162,12 @@ bool dangling_stack_pointer(Report& report) {
     v.bug_class = BugClass::longjmp_over_object;
     v.explanation += fmt::format(" {}.", jump->summary);
     v.evidence.push_back(jump->index);
-    v.cause = site_of_writer(jump->writer);
+    v.cause = site_of_writer(*jump);
   } else if (const Hop* left = way_left_frame(report)) {
-    v.explanation += fmt::format(" Its address left {} at {}.", writer_name(left->writer),
+    v.explanation += fmt::format(" Its address left {} at {}.", writer_name(*left),
                                  place(left->writer.file, left->writer.line));
     v.evidence.push_back(left->index);
-    v.cause = site_of_writer(left->writer);
+    v.cause = site_of_writer(*left);
   }
   v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
   return true;
@@ -198,7 +198,7 @@ bool outlived_scope(Report& report) {
       then.variable, place(then.declared_file, then.declared_line), then.function, now.variable);
   v.evidence = {crash.index, taken->index};
   v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
-  v.cause = site_of_writer(taken->writer);
+  v.cause = site_of_writer(*taken);
   return true;
 }
 
@@ -221,21 +221,21 @@ bool uninitialised_heap(Report& report) {
   v.explanation = fmt::format(
       "The block of {} was allocated by {} and its bytes from offset {} on were "
       "not written since.",
-      size, writer_name(stale->writer), owner.offset.value_or(0));
+      size, writer_name(*stale), owner.offset.value_or(0));
   if (origin != nullptr) {
     v.explanation += fmt::format(
         " They are left over from an earlier owner of the memory: {} stored {} "
         "there.",
-        writer_name(origin->writer), to_hex(stale->value_after.value_or(0)));
+        writer_name(*origin), to_hex(stale->value_after.value_or(0)));
   }
   v.suggested_fix = fmt::format(
       "Set all members of the object that {} allocates, or allocate it cleared "
       "(calloc, a constructor).",
-      writer_name(stale->writer));
+      writer_name(*stale));
   v.evidence = {stale->index};
   if (origin != nullptr) v.evidence.push_back(origin->index);
   v.confidence = stale->confidence;
-  v.cause = site_of_writer(stale->writer);
+  v.cause = site_of_writer(*stale);
   // Of a block, only a constructor promises to set all of it.
   if (const Hop* beside = written_beside(report, *stale);
       beside != nullptr && in_constructor(*beside)) {
@@ -335,15 +335,15 @@ bool released_before(Report& report) {
                 : destroys_coroutine(release->backtrace) ? BugClass::coroutine_use_after_destroy
                 : container                              ? BugClass::iterator_invalidated
                                                          : BugClass::use_after_free;
-  v.explanation = fmt::format(
-      "The block of {} bytes at {} was given up by {} ({})", owner.object_size.value_or(0),
-      to_hex(owner.object.value_or(Address{})), writer_name(release->writer), how);
+  v.explanation = fmt::format("The block of {} bytes at {} was given up by {} ({})",
+                              owner.object_size.value_or(0),
+                              to_hex(owner.object.value_or(Address{})), writer_name(*release), how);
   if (v.bug_class == BugClass::double_free) {
     v.explanation += ", and was to be freed again at the crash.";
   } else if (previous != nullptr && previous->kind == HopKind::store) {
     v.explanation +=
         fmt::format(". After that a pointer to it was still in use, while {} stored {} there.",
-                    writer_name(previous->writer), to_hex(previous->value_after.value_or(0)));
+                    writer_name(*previous), to_hex(previous->value_after.value_or(0)));
   } else {
     v.explanation += ", and was used after that.";
   }
@@ -355,7 +355,7 @@ bool released_before(Report& report) {
   if (v.bug_class != BugClass::use_after_free || owned_by_library(release->backtrace)) {
     v.confidence = std::max(v.confidence, Confidence::likely);
   }
-  v.cause = site_of_writer(release->writer);
+  v.cause = site_of_writer(*release);
   return true;
 }
 
@@ -428,7 +428,7 @@ bool out_of_bounds(Report& report) {
   v.explanation = fmt::format(
       "{} stored past {}: the pointer that it wrote through points into {}, and the "
       "store went {} bytes {} it.",
-      writer_name(store->writer), name, name,
+      writer_name(*store), name, name,
       std::max<std::int64_t>(0, below ? range.start - stored.end() : stored.start - range.end()),
       below ? "below the start of" : "behind the end of");
   v.evidence = {store->index, object->index};
@@ -442,7 +442,7 @@ bool out_of_bounds(Report& report) {
     v.bug_class = BugClass::wild_write;
     v.explanation +=
         fmt::format(" What it overwrote was a pointer, and {} stored through it after that.",
-                    writer_name(before(report, *store)->writer));
+                    writer_name(*before(report, *store)));
     v.evidence.insert(v.evidence.begin(), before(report, *store)->index);
   }
   v.confidence = weakest(report, v.evidence);
@@ -451,7 +451,7 @@ bool out_of_bounds(Report& report) {
   if (v.bug_class == BugClass::off_by_one || v.bug_class == BugClass::wild_write) {
     v.confidence = std::max(v.confidence, Confidence::likely);
   }
-  v.cause = site_of_writer(store->writer);
+  v.cause = site_of_writer(*store);
   return true;
 }
 
@@ -468,12 +468,12 @@ bool vtable_overwritten(Report& report) {
   Verdict& v = report.verdict;
   v.bug_class = BugClass::vtable_overwritten;
   v.explanation = fmt::format("{} stored {} over the vtable pointer {} of a living object.",
-                              writer_name(store->writer), to_hex(store->value_after.value_or(0)),
+                              writer_name(*store), to_hex(store->value_after.value_or(0)),
                               owner_name(*store->location));
   v.evidence = {0, store->index};
   v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
   const report::Frame* program = program_frame(store->backtrace);
-  v.cause = program != nullptr ? site_of_frame(*program) : site_of_writer(store->writer);
+  v.cause = program != nullptr ? site_of_frame(*program) : site_of_writer(*store);
   return true;
 }
 
@@ -510,7 +510,7 @@ bool unmapped(Report& report) {
   }
   v.evidence = {0, change->index};
   v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
-  v.cause = site_of_writer(change->writer);
+  v.cause = site_of_writer(*change);
   return true;
 }
 
@@ -550,11 +550,11 @@ bool smashed_stack(Report& report) {
   if (store == nullptr) return false;
   Verdict& v = report.verdict;
   v.bug_class = BugClass::stack_buffer_overflow;
-  v.explanation = fmt::format("{} wrote over {}.", writer_name(store->writer),
+  v.explanation = fmt::format("{} wrote over {}.", writer_name(*store),
                               returned ? report::kReturnTarget : report::kCanary);
   v.evidence = {0, store->index};
   v.confidence = std::max(store->confidence, Confidence::likely);
-  v.cause = site_of_writer(store->writer);
+  v.cause = site_of_writer(*store);
   return true;
 }
 

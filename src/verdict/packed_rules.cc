@@ -66,7 +66,7 @@ void blame(Report& report, const Hop& hop) {
   v.evidence = {0};
   if (hop.index != 0) v.evidence.push_back(hop.index);
   v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
-  v.cause = site_of_writer(hop.writer);
+  v.cause = site_of_writer(hop);
 }
 
 bool pointer_is_bad(const Report& report) {
@@ -95,7 +95,7 @@ bool unpacked_with_other_constant(Report& report) {
     v.explanation = fmt::format(
         "The pointer is kept XOR-ed with a constant. {} kept it with {}, {} took it out with {}: "
         "the two differ.",
-        writer_name(hop.writer), to_hex(*here->value), writer_name(reader->writer),
+        writer_name(hop), to_hex(*here->value), writer_name(*reader),
         to_hex(*there->value));
     v.evidence.push_back(hop.index);
     return true;
@@ -119,7 +119,7 @@ bool lost_upper_bits(Report& report) {
   Verdict& v = report.verdict;
   v.bug_class = BugClass::integer_overflow;
   v.explanation = fmt::format("{} cut the pointer {} to {}: its upper bits did not fit.",
-                              writer_name(hop->writer), to_hex(*input->value), to_hex(cut));
+                              writer_name(*hop), to_hex(*input->value), to_hex(cut));
   return true;
 }
 
@@ -138,7 +138,7 @@ bool used_with_tag(Report& report) {
       "{} is the pointer {} with a tag in its upper bits, put there by {}. It was used as a "
       "pointer without "
       "taking the tag off.",
-      to_hex(tagged), to_hex(*input->value), writer_name(hop->writer));
+      to_hex(tagged), to_hex(*input->value), writer_name(*hop));
   return true;
 }
 

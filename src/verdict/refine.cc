@@ -110,10 +110,10 @@ void refine_overflow(Report& report) {
     v.explanation += fmt::format(
         " The block is so small because its size was computed in 32 bits and wrapped: {} asked for "
         "{} bytes.",
-        writer_name(hop.writer), *hop.value_after);
+        writer_name(hop), *hop.value_after);
     v.evidence.push_back(hop.index);
     v.confidence = std::max(v.confidence, Confidence::likely);
-    v.cause = site_of_writer(hop.writer);
+    v.cause = site_of_writer(hop);
     v.title.clear();
     v.suggested_fix.clear();
     return;
@@ -140,7 +140,7 @@ void refine_stale_use(Report& report) {
         BugClass::aba,
         fmt::format(" After that, {} swapped the pointer in: the comparison held, though what it "
                     "compared was not the same any more.",
-                    writer_name(swap->writer)),
+                    writer_name(*swap)),
         swap);
   }
   const report::Position& crash = report.hops.front().position;

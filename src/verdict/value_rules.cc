@@ -191,8 +191,8 @@ bool null_dereference(Report& report) {
   v.explanation = fmt::format("{} used a null pointer (fault address {}).", where,
                               to_hex(*report.crash.fault_address));
   if (origin != nullptr) {
-    v.explanation += fmt::format(" The null was put there by {}.", writer_name(origin->writer));
-    v.cause = site_of_writer(origin->writer);
+    v.explanation += fmt::format(" The null was put there by {}.", writer_name(*origin));
+    v.cause = site_of_writer(*origin);
     v.evidence = {0, origin->index};
     // That it is null is sure; that it should not be is the program's own affair.
     v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
@@ -211,27 +211,27 @@ bool null_dereference(Report& report) {
             fmt::format(" The allocator had been asked for {} bytes.", *asked->value_after);
         v.evidence.push_back(asked->index);
       }
-      if (user != nullptr) v.cause = site_of_writer(user->writer);
+      if (user != nullptr) v.cause = site_of_writer(*user);
     } else if (origin->writer.function == "__dynamic_cast") {
       v.explanation += " It is what a dynamic_cast gave, since the object is of another class.";
-      if (user != nullptr) v.cause = site_of_writer(user->writer);
+      if (user != nullptr) v.cause = site_of_writer(*user);
     } else if (origin->kind == HopKind::origin && user != nullptr && returned_to(*origin, *user)) {
       v.bug_class = BugClass::null_from_failed_lookup;
-      v.explanation += fmt::format(" {} returned it, and the result was used unchecked.",
-                                   writer_name(origin->writer));
+      v.explanation +=
+          fmt::format(" {} returned it, and the result was used unchecked.", writer_name(*origin));
       v.confidence = std::max(v.confidence, Confidence::likely);
     } else if (const Hop* lookup = failed_lookup(report)) {
       v.bug_class = BugClass::null_from_failed_lookup;
       v.explanation +=
           fmt::format(" {} had not found what it looked for, and its result was used unchecked.",
-                      writer_name(lookup->writer));
+                      writer_name(*lookup));
       v.evidence = {0, lookup->index};
       if (lookup->index != origin->index) v.evidence.push_back(origin->index);
       v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
     }
   } else if (!report.hops.empty()) {
     v.evidence = {0};
-    v.cause = site_of_writer(report.hops.front().writer);
+    v.cause = site_of_writer(report.hops.front());
   }
   return true;
 }
@@ -246,11 +246,11 @@ bool from_signal_handler(Report& report) {
   if (!in_handler) return false;
   Verdict& v = report.verdict;
   v.bug_class = BugClass::signal_handler_write;
-  v.explanation = fmt::format("{} ran in a signal handler when it stored {}.",
-                              writer_name(store->writer), to_hex(store->value_after.value_or(0)));
+  v.explanation = fmt::format("{} ran in a signal handler when it stored {}.", writer_name(*store),
+                              to_hex(store->value_after.value_or(0)));
   v.evidence = {store->index};
   v.confidence = std::max(store->confidence, Confidence::likely);
-  v.cause = site_of_writer(store->writer);
+  v.cause = site_of_writer(*store);
   return true;
 }
 
@@ -266,10 +266,9 @@ bool raced(Report& report) {
   v.explanation = fmt::format(
       "Thread {} cleared the pointer in {} while thread {} used it; nothing that the "
       "chain shows orders the two.",
-      store->position.thread.value, writer_name(store->writer),
-      report.hops.front().position.thread.value);
+      store->position.thread.value, writer_name(*store), report.hops.front().position.thread.value);
   v.evidence = {0, store->index};
-  v.cause = site_of_writer(store->writer);
+  v.cause = site_of_writer(*store);
   v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
   return true;
 }
@@ -290,7 +289,7 @@ bool from_command_line(Report& report) {
         "not set.";
     v.evidence = {origin->index};
     v.confidence = std::max(origin->confidence, Confidence::likely);
-    if (user != nullptr) v.cause = site_of_writer(user->writer);
+    if (user != nullptr) v.cause = site_of_writer(*user);
     return true;
   }
   v.bug_class = BugClass::bad_argument;
@@ -298,7 +297,7 @@ bool from_command_line(Report& report) {
                               origin->summary);
   v.evidence = {origin->index};
   v.confidence = std::max(origin->confidence, Confidence::likely);
-  if (user != nullptr) v.cause = site_of_writer(user->writer);
+  if (user != nullptr) v.cause = site_of_writer(*user);
   return true;
 }
 
@@ -448,11 +447,11 @@ bool confused_types(Report& report) {
   Verdict& v = report.verdict;
   v.bug_class = BugClass::type_confusion;
   v.explanation = fmt::format("{} was used as a pointer; {} stored it as a number ({}) into {}.",
-                              to_hex(report.suspect->value), writer_name(number->writer),
+                              to_hex(report.suspect->value), writer_name(*number),
                               owner.member.empty() ? owner.type : owner.member_type,
                               owner_name(*number->location));
   v.evidence = {0, number->index};
-  v.cause = site_of_writer(number->writer);
+  v.cause = site_of_writer(*number);
   v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
   return true;
 }
@@ -511,10 +510,10 @@ bool confused_pointer(Report& report) {
   v.explanation = fmt::format(
       "The pointer was made for an object of {} (kept in {} by {}), and was used as "
       "one to {}.",
-      was, owner_name(*made->location), writer_name(made->writer), wanted);
+      was, owner_name(*made->location), writer_name(*made), wanted);
   v.evidence = {0, made->index};
   const report::Frame* program = program_frame(made->backtrace);
-  v.cause = program != nullptr ? site_of_frame(*program) : site_of_writer(made->writer);
+  v.cause = program != nullptr ? site_of_frame(*program) : site_of_writer(*made);
   v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
   return true;
 }
@@ -542,13 +541,12 @@ bool stale_page(Report& report) {
   v.explanation = fmt::format("No store of this process made this value: {}.", change->summary);
   v.evidence = {change->index};
   if (stored != nullptr) {
-    v.explanation +=
-        fmt::format(" The last value that the program stored there was {}, by {}.",
-                    to_hex(stored->value_after.value_or(0)), writer_name(stored->writer));
+    v.explanation += fmt::format(" The last value that the program stored there was {}, by {}.",
+                                 to_hex(stored->value_after.value_or(0)), writer_name(*stored));
     v.evidence.push_back(stored->index);
   }
   if (origin != nullptr && origin != change) {
-    v.explanation += fmt::format(" The older bytes were made by {}.", writer_name(origin->writer));
+    v.explanation += fmt::format(" The older bytes were made by {}.", writer_name(*origin));
     v.evidence.push_back(origin->index);
   }
   v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
@@ -574,7 +572,7 @@ bool unexplained(Report& report) {
   for (const Hop& hop : report.hops) {
     if (hop.main_line || hop.kind != HopKind::store) continue;
     v.explanation += fmt::format(" The last store there, of {}, was made by {}.",
-                                 to_hex(hop.value_after.value_or(0)), writer_name(hop.writer));
+                                 to_hex(hop.value_after.value_or(0)), writer_name(hop));
     v.evidence.push_back(hop.index);
   }
   v.confidence = Confidence::likely;
@@ -607,7 +605,7 @@ bool from_other_process(Report& report) {
   v.bug_class = BugClass::bad_input;
   v.explanation =
       fmt::format("The value came from another process: {}; there, {}. It was made by {}.",
-                  received->summary, sent->summary, writer_name(origin->writer));
+                  received->summary, sent->summary, writer_name(*origin));
   v.evidence = {received->index, sent->index};
   if (origin != sent) v.evidence.push_back(origin->index);
   // That a process should not believe what another one sends is a judgement.
@@ -631,18 +629,30 @@ bool replaced(Report& report) {
 }
 
 bool constant(Report& report) {
-  if (report.verdict.stopped_because != report::StopReason::constant || report.hops.empty())
-    return false;
+  const bool folded = report.verdict.stopped_because == report::StopReason::constant;
+  if (report.hops.empty() || (!folded && !ends_at_constant(report))) return false;
   // A compiler may have folded the store away: then the crashing code itself holds the constant.
   const Hop* stored = last_writer(report);
   const Hop* origin = stored != nullptr ? stored : &report.hops.front();
   Verdict& v = report.verdict;
+  if (origin->kind == HopKind::initial_image) {
+    // Data of the program's file, which somebody copied from there.
+    const Hop* copied = before(report, *origin);
+    if (copied == nullptr || copied->kind == HopKind::crash_report) return false;
+    v.bug_class = BugClass::bad_constant;
+    v.explanation = fmt::format("{} copied a constant of the program's file ({}).",
+                                writer_name(*copied), owner_name(*origin->location));
+    v.evidence = {copied->index, origin->index};
+    v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
+    v.cause = site_of_writer(*copied);
+    return true;
+  }
   v.bug_class = BugClass::bad_constant;
-  v.explanation = fmt::format("{} {} the constant itself.", writer_name(origin->writer),
+  v.explanation = fmt::format("{} {} the constant itself.", writer_name(*origin),
                               stored != nullptr ? "stored" : "used");
   v.evidence = {origin->index};
   v.confidence = std::max(origin->confidence, Confidence::likely);
-  v.cause = site_of_writer(origin->writer);
+  v.cause = site_of_writer(*origin);
   return true;
 }
 
@@ -689,13 +699,12 @@ bool composed(Report& report) {
   if (other == report.hops.end()) return false;
   Verdict& v = report.verdict;
   v.bug_class = BugClass::bad_constant;
-  v.explanation =
-      fmt::format("Two stores make up the value: {} wrote {} of its bytes, {} wrote {} of them.",
-                  writer_name(store->writer), store->bytes->count, writer_name(other->writer),
-                  other->bytes->count);
+  v.explanation = fmt::format(
+      "Two stores make up the value: {} wrote {} of its bytes, {} wrote {} of them.",
+      writer_name(*store), store->bytes->count, writer_name(*other), other->bytes->count);
   v.evidence = {store->index, other->index};
   v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
-  v.cause = site_of_writer(store->writer);
+  v.cause = site_of_writer(*store);
   return true;
 }
 
@@ -747,9 +756,9 @@ bool open_end(Report& report) {
   v.bug_class = BugClass::unknown;
   v.confidence = Confidence::unknown;
   if (const Hop* origin = last_writer(report)) {
-    v.explanation = fmt::format("The value was last traced to {}.", writer_name(origin->writer));
+    v.explanation = fmt::format("The value was last traced to {}.", writer_name(*origin));
     v.evidence = {origin->index};
-    v.cause = site_of_writer(origin->writer);
+    v.cause = site_of_writer(*origin);
   } else {
     v.explanation = "The chain could not be begun.";
   }

@@ -493,6 +493,25 @@ TEST(ValueRules, AConstantIsTheCodesOwn) {
   EXPECT_FALSE(constant(r)) << "stopped for another reason";
 }
 
+TEST(ValueRules, AConstantOfTheProgramsFileIsItsCopiersOwn) {
+  report::Hop image = hop(HopKind::initial_image, "");
+  image.location = report::Location{};
+  image.location->region = RegionKind::code;
+  image.location->description = "p .rodata";
+  Report r = chain({hop(HopKind::store, "fill"), image});
+  r.verdict.stopped_because = StopReason::initial_image;
+  ASSERT_TRUE(constant(r));
+  EXPECT_EQ(r.verdict.bug_class, BugClass::bad_constant);
+  EXPECT_EQ(r.verdict.evidence, (Evidence{1, 2}));
+  EXPECT_TRUE(says(r, "fill (fill.c:7) copied a constant of the program's file (p .rodata)"));
+  EXPECT_EQ(r.verdict.cause->function, "fill");
+  r.hops.back().location->region = RegionKind::heap;
+  EXPECT_FALSE(constant(r)) << "not of the file";
+  r = chain({image});
+  r.verdict.stopped_because = StopReason::initial_image;
+  EXPECT_FALSE(constant(r)) << "nobody copied it";
+}
+
 TEST(ValueRules, AnOpenEndSaysWhereAndWhy) {
   Report r = chain({hop(HopKind::store, "f"), hop(HopKind::block_copy, "g")});
   r.verdict.stopped_detail = "no pass saw the writer";

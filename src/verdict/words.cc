@@ -40,16 +40,22 @@ std::string owner_name(const report::Location& location) {
   return o.variable + (o.member.starts_with('[') ? "" : ".") + o.member;
 }
 
-std::string writer_name(const report::Writer& w) {
+std::string writer_name(const Hop& hop) {
+  const report::Writer& w = hop.writer;
   const std::string& name = w.demangled.empty() ? w.function : w.demangled;
+  if (const report::Frame* caller = caller_of_library(hop)) {
+    const std::string& ours = caller->demangled.empty() ? caller->function : caller->demangled;
+    return fmt::format("{} ({}, in {})", ours, place(caller->file, caller->line), name);
+  }
   const std::string at = place(w.file, w.line);
   if (name.empty()) return at.empty() ? "unknown code" : at;
   return at.empty() ? name : fmt::format("{} ({})", name, at);
 }
 
 std::string frame_name(const report::Frame& frame) {
+  const std::string& name = frame.demangled.empty() ? frame.function : frame.demangled;
   const std::string at = place(frame.file, frame.line);
-  return at.empty() ? frame.function : fmt::format("{} ({})", frame.function, at);
+  return at.empty() ? name : fmt::format("{} ({})", name, at);
 }
 
 std::string storing_code(const Hop& barrier) {
@@ -90,10 +96,21 @@ const report::Frame* program_frame(const std::vector<report::Frame>& frames) {
 }
 
 report::CauseSite site_of_frame(const report::Frame& f) {
-  return {f.function, f.file, f.line, {}, {}, f.module};
+  return {f.demangled.empty() ? f.function : f.demangled, f.file, f.line, {}, {}, f.module};
 }
 
-report::CauseSite site_of_writer(const report::Writer& w) {
+const report::Frame* caller_of_library(const Hop& hop) {
+  const report::Writer& w = hop.writer;
+  // Go's runtime is named as it is: what it does to a program is what one wants to know.
+  if (report::is_program_code(w.file) || w.function.starts_with("runtime.")) return nullptr;
+  // Without debug information only what C11, 7.1.3, reserves is surely not the program's.
+  if (w.file.empty() && !w.function.starts_with("__")) return nullptr;
+  return program_frame(hop.backtrace);
+}
+
+report::CauseSite site_of_writer(const Hop& hop) {
+  if (const report::Frame* caller = caller_of_library(hop)) return site_of_frame(*caller);
+  const report::Writer& w = hop.writer;
   return {w.demangled.empty() ? w.function : w.demangled, w.file, w.line, {}, {}, w.module};
 }
 
@@ -110,11 +127,11 @@ void blame_maker(Report& report, const Hop* maker, std::string_view made) {
   report::Verdict& v = report.verdict;
   v.evidence = {0};
   if (maker != nullptr) {
-    v.explanation += fmt::format("{} {}.", made, writer_name(maker->writer));
+    v.explanation += fmt::format("{} {}.", made, writer_name(*maker));
     v.evidence.push_back(maker->index);
-    v.cause = site_of_writer(maker->writer);
+    v.cause = site_of_writer(*maker);
   } else if (!report.hops.empty()) {
-    v.cause = site_of_writer(report.hops.front().writer);
+    v.cause = site_of_writer(report.hops.front());
   }
   v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
 }

@@ -13,9 +13,14 @@ namespace culprit::verdict {
 [[nodiscard]] std::string place(std::string_view file, std::uint32_t line);
 /// What a person calls the owner of a location: "c_schema.format", "the bytes at CFA-0x20 of f's frame".
 [[nodiscard]] std::string owner_name(const report::Location& location);
+/// The program's own code that called the library in which the hop's instruction is: which of the library's
+/// variants ran, the processor decides, and the bug is seldom there. Null if the instruction is in the program's
+/// own code, in Go's runtime, or if nothing of the program's is on the stack.
+[[nodiscard]] const report::Frame* caller_of_library(const report::Hop& hop);
+/// Who did what a hop tells: "function (file.c:12)", or "function (file.c:12, in memcpy)" where a library did it for
+/// that function.
+[[nodiscard]] std::string writer_name(const report::Hop& hop);
 /// "function (file.c:12)".
-[[nodiscard]] std::string writer_name(const report::Writer& w);
-/// The same of a frame.
 [[nodiscard]] std::string frame_name(const report::Frame& frame);
 /// The program's own statement behind a write barrier: the first frame outside the runtime.
 [[nodiscard]] std::string storing_code(const report::Hop& barrier);
@@ -34,6 +39,7 @@ void blame_maker(report::Report& report, const report::Hop* maker, std::string_v
 /// The innermost frame in a file of the program's own; null if there is none.
 [[nodiscard]] const report::Frame* program_frame(const std::vector<report::Frame>& frames);
 [[nodiscard]] report::CauseSite site_of_frame(const report::Frame& frame);
-[[nodiscard]] report::CauseSite site_of_writer(const report::Writer& w);
+/// Of whom writer_name() names.
+[[nodiscard]] report::CauseSite site_of_writer(const report::Hop& hop);
 
 }  // namespace culprit::verdict
