@@ -7,6 +7,8 @@
 
 #include <atomic>
 
+#include "base/subprocess.h"
+
 namespace culprit {
 namespace {
 
@@ -51,6 +53,13 @@ void install_interrupt_handlers() {
 }
 
 int interrupt_signal() { return g_signal.load(); }
+
+Status check_interrupt() {
+  const int number = interrupt_signal();
+  if (number == 0) return {};
+  return Error{ErrorCode::interrupted, "interrupted by " + signal_name(number)};
+}
+
 int interrupt_fd() { return g_read_end.load(); }
 
 void clear_interrupt() {

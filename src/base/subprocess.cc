@@ -395,7 +395,8 @@ Result<std::optional<ExitStatus>> Process::wait(std::optional<milliseconds> time
       return std::optional<ExitStatus>(s.status);
     }
     if (n > 0 && polled[1].revents != 0) {
-      return Error{ErrorCode::interrupted, "interrupted by " + signal_name(interrupt_signal())};
+      CULPRIT_TRY(check_interrupt());
+      continue;
     }
     if (n == 0) return std::optional<ExitStatus>();
   }

@@ -48,9 +48,7 @@ class Pool {
 
  private:
   Status step() {
-    if (interrupt_signal() != 0) {
-      return Error{ErrorCode::interrupted, "interrupted by " + signal_name(interrupt_signal())};
-    }
+    CULPRIT_TRY(check_interrupt());
     while (next_ < count_ && children_.size() < std::max(1U, options_.workers)) {
       CULPRIT_TRY(start_next());
     }

@@ -156,7 +156,7 @@ class Unpacker {
 
   /// The next bytes of the entry; none at its end. A file with holes is read with its zeros.
   Result<std::size_t> read_piece() {
-    if (interrupt_signal() != 0) return Error{ErrorCode::interrupted, "interrupted"};
+    CULPRIT_TRY(check_interrupt());
     const la_ssize_t n = ::archive_read_data(handle_.get(), piece_.data(), piece_.size());
     if (n < 0) return broken();
     return static_cast<std::size_t>(n);

@@ -56,7 +56,7 @@ struct ArchiveWriter::State {
 
   [[nodiscard]] Status write(std::string_view bytes) const {
     while (!bytes.empty()) {
-      if (interrupt_signal() != 0) return Error{ErrorCode::interrupted, "interrupted"};
+      CULPRIT_TRY(check_interrupt());
       const la_ssize_t n = ::archive_write_data(handle, bytes.data(), bytes.size());
       if (n <= 0) return error("cannot write");
       bytes.remove_prefix(static_cast<std::size_t>(n));

@@ -8,6 +8,7 @@
 
 #include "agent/launch.h"
 #include "base/file.h"
+#include "base/signals.h"
 #include "base/subprocess.h"
 #include "cli/exit_codes.h"
 #include "cli/open_trace.h"
@@ -113,6 +114,8 @@ Result<report::Report> triage(const TriageRequest& request, Progress& progress) 
 
   CULPRIT_ASSIGN(report::Report report,
                  provenance::follow_chain(*trace.replay, *trace.index, options));
+  // What was concluded from passes that were cut short is no answer.
+  CULPRIT_TRY(check_interrupt());
 
   describe_trace(trace, report.tool, report.program, report.trace, report.engine);
   report.trace.recorded.attempts = request.attempts;

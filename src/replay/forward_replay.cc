@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "base/file.h"
+#include "base/signals.h"
 #include "base/subprocess.h"
 #include "replay/forward_session.h"
 #include "replay/pass_specification.h"
@@ -79,6 +80,7 @@ std::string ForwardReplay::engine_name() const {
 Result<PassResult> ForwardReplay::run(const PassSpec& spec, PassObserver& observer) {
   const auto started = Clock::now();
   const auto deadline = started + spec.deadline;
+  CULPRIT_TRY(check_interrupt());
   CULPRIT_ASSIGN(const PassOrders orders, make_orders(spec, *options_.index, options_.max_hits));
 
   int ends[2] = {-1, -1};

@@ -4,10 +4,12 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 
 #include "agent/step_codec.h"
+#include "base/signals.h"
 #include "replay/heap_answer.h"
 
 namespace culprit::replay {
@@ -123,9 +125,11 @@ Result<wire::FrameView> ForwardSession::receive() {
     if (left.count() <= 0) {
       return failed(Error{ErrorCode::timeout, "the replay pass did not finish in time"});
     }
-    pollfd waiting{socket_.get(), POLLIN, 0};
-    const int ready =
-        ::poll(&waiting, 1, static_cast<int>(std::min<std::int64_t>(left.count(), 60'000)));
+    std::array<pollfd, 2> waiting{pollfd{socket_.get(), POLLIN, 0},
+                                  pollfd{interrupt_fd(), POLLIN, 0}};
+    const int ready = ::poll(waiting.data(), waiting.size(),
+                             static_cast<int>(std::min<std::int64_t>(left.count(), 60'000)));
+    if (const Status asked = check_interrupt(); !asked.ok()) return failed(asked.error());
     if (ready < 0 && errno != EINTR) {
       return failed(Error{ErrorCode::io, std::string("poll: ") + std::strerror(errno)});
     }

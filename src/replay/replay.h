@@ -257,7 +257,7 @@ class Replay {
  public:
   virtual ~Replay() = default;
   /// One pass. Errors: replay_failed (rr died or diverged; its stderr's last line is in the
-  /// message), timeout, usage (more debug registers asked for than there are: a write range takes
+  /// message), timeout, interrupted (base/signals.h), usage (more debug registers asked for than there are: a write range takes
   /// one or two, an execute probe one, an end mark or step begin that equals no probe takes its
   /// own).
   [[nodiscard]] virtual Result<PassResult> run(const PassSpec& spec, PassObserver& observer) = 0;

@@ -6,9 +6,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+
+#include "base/signals.h"
 
 namespace culprit::replay::gdb {
 namespace {
@@ -75,9 +78,11 @@ Status Connection::wait_for(short events, Clock::time_point deadline) {
   for (;;) {
     const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now());
     if (left.count() <= 0) return Error{ErrorCode::timeout, "the gdb server does not answer"};
-    pollfd wanted{socket_.get(), events, 0};
-    const int ready =
-        ::poll(&wanted, 1, static_cast<int>(std::min<std::int64_t>(left.count(), 60'000)));
+    std::array<pollfd, 2> wanted{pollfd{socket_.get(), events, 0},
+                                 pollfd{interrupt_fd(), POLLIN, 0}};
+    const int ready = ::poll(wanted.data(), wanted.size(),
+                             static_cast<int>(std::min<std::int64_t>(left.count(), 60'000)));
+    CULPRIT_TRY(check_interrupt());
     if (ready > 0) return {};
     if (ready < 0 && errno != EINTR) return system_error("cannot wait for the gdb server");
   }
@@ -140,6 +145,7 @@ Result<std::string> Connection::exchange(std::string_view payload, milliseconds 
                                        " bytes is more than the gdb server takes"};
   }
   const auto end = Clock::now() + deadline;
+  if (Status asked = check_interrupt(); !asked.ok()) return close_with(asked.error());
   // What has come already would be taken for the answer.
   CULPRIT_TRY(drain());
   const std::string framed = frame(payload);

@@ -36,7 +36,7 @@ class Connection {
 
   /// Sends a packet and waits for its reply. Errors: timeout, replay_failed (the other side has
   /// closed the connection), bad_input (it does not keep to the protocol), usage (the payload is
-  /// longer than `limit`), io.
+  /// longer than `limit`), interrupted (base/signals.h), io.
   [[nodiscard]] Result<std::string> exchange(std::string_view payload,
                                              std::chrono::milliseconds deadline);
   /// No acknowledgements from now on (after QStartNoAckMode was answered).

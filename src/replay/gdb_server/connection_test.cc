@@ -1,8 +1,13 @@
 #include "replay/gdb_server/connection.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <thread>
 
 #include "base/file.h"
+#include "base/signals.h"
 #include "replay/gdb_server/testing/fake_server.h"
 
 namespace culprit::replay::gdb {
@@ -54,6 +59,25 @@ TEST(Connection, DamageIsFinalWithoutAcknowledgements) {
   const auto answer = connection.exchange("qC", patient);
   ASSERT_FALSE(answer.ok());
   EXPECT_EQ(answer.error().code, ErrorCode::bad_input);
+}
+
+TEST(Connection, AnInterruptEndsTheWait) {
+  install_interrupt_handlers();
+  clear_interrupt();
+  FakeServer server({{"qC", "", false}});
+  Connection connection(server.take_client(), nullptr);
+  const auto started = std::chrono::steady_clock::now();
+  std::thread user([] {
+    std::this_thread::sleep_for(milliseconds(50));
+    ::kill(::getpid(), SIGTERM);
+  });
+  const auto answer = connection.exchange("qC", patient);
+  user.join();
+  ASSERT_FALSE(answer.ok());
+  EXPECT_EQ(answer.error().code, ErrorCode::interrupted);
+  EXPECT_LT(std::chrono::steady_clock::now() - started, patient / 2);
+  EXPECT_TRUE(connection.closed()) << "the answer would be taken for the next one's";
+  clear_interrupt();
 }
 
 TEST(Connection, ASilentServerMeetsTheDeadline) {
