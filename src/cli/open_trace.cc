@@ -31,8 +31,8 @@ Result<OpenTrace> open_trace(const TraceToOpen& wanted, Progress& progress) {
   out.ticks = out.info.has_exact_ticks     ? "exact"
               : out.command.software_ticks ? "software"
                                            : "hardware";
-  CULPRIT_ASSIGN(out.search, choose_search(wanted.engine, {real_ticks, out.index->frames().size(),
-                                                           out.index->processes().size()}));
+  CULPRIT_ASSIGN(out.search,
+                 choose_search(wanted.engine, {real_ticks, out.index->frames().size()}));
   if (out.search.engine == SearchEngine::reverse) {
     replay::ReverseOptions reverse;
     reverse.trace_dir = out.info.path;

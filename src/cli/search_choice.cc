@@ -6,9 +6,8 @@ Result<SearchChoice> choose_search(SearchEngine wanted, const TraceFacts& trace)
   // A forward pass over fewer events takes seconds, and a pass knows more: the heap's blocks,
   // silent stores.
   constexpr std::size_t kLongTrace = 300'000;
-  const char* const obstacle = !trace.has_ticks      ? "the trace has no ticks to run backwards by"
-                               : trace.processes > 1 ? "the trace has several processes"
-                                                     : nullptr;
+  const char* const obstacle =
+      trace.has_ticks ? nullptr : "the trace has no ticks to run backwards by";
   switch (wanted) {
     case SearchEngine::forward:
       return SearchChoice{SearchEngine::forward, "asked for"};

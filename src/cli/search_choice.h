@@ -25,7 +25,6 @@ struct SearchChoice {
 struct TraceFacts {
   bool has_ticks = false;  ///< rr's: hardware or exact, not landings
   std::size_t events = 0;
-  std::size_t processes = 1;
 };
 [[nodiscard]] Result<SearchChoice> choose_search(SearchEngine wanted, const TraceFacts& trace);
 

@@ -157,6 +157,14 @@ class Chain {
   bool end_at_kernel(const WriterHit& writer, const ResolvedSource& resolved);
   /// Where the bytes had been that a system call brought into the slot; the chain goes on there: true.
   bool follow_older_bytes(const WriterHit& change);
+  /// Nothing wrote the slot since the process was forked with it: goes on in its parent.
+  bool follow_fork();
+  /// Another process that has the slot's memory mapped wrote it last: goes on there.
+  bool follow_shared_memory();
+  /// Looks at a moment of another process where the slot must hold its value; makes the hop and the
+  /// link of it. False: it does not hold it then, or the moment is not reached.
+  bool stand_in(ProcessImage& there, const replay::Mark& mark, const Slot& slot, report::Hop& hop,
+                Link& link);
   /// The newest store of an instruction into the slot, as a side branch of the hop `parent`.
   void add_last_store(const replay::Mark& until, std::uint32_t parent);
 

@@ -7,6 +7,7 @@
 
 #include "base/syscall_names.h"
 #include "provenance/chain.h"
+#include "provenance/fork.h"
 #include "provenance/naming.h"
 #include "provenance/older_bytes.h"
 #include "provenance/pass_stats.h"
@@ -17,14 +18,6 @@ namespace culprit::provenance {
 namespace {
 
 constexpr std::uint64_t kCloneVm = 0x100;  // linux/sched.h
-
-/// The fork that made `process`; null for the first one.
-const replay::TraceClone* fork_of(const replay::TraceIndex& index, ProcessId process) {
-  for (const replay::TraceClone& clone : index.clones()) {
-    if (clone.child.value == process.value && (clone.flags & kCloneVm) == 0) return &clone;
-  }
-  return nullptr;
-}
 
 std::string fork_words(const replay::TraceClone& clone) {
   return fmt::format("process {} was forked by thread {} at event {}", clone.child.value,

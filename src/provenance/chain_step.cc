@@ -211,6 +211,7 @@ void Chain::add_writer(const WriterHit& writer, const ResolvedSource& resolved) 
 
 bool Chain::step() {
   if (!link_->place.no_debug_info.empty()) image_->warn(link_->place.no_debug_info);
+  if (follow_shared_memory()) return true;
   begin_phase(fmt::format("finding the last writer of {}", name_of(link_->place.location)));
   const auto search = [&] {
     return find_last_writer(replay_, *image_, link_->slot, link_->before, link_->place.activation,
@@ -235,6 +236,9 @@ bool Chain::step() {
   if (found->writer) narrow_to_written(*found->writer);
   const Link link = *link_;
   if (!found->writer) {
+    const bool younger_than_owner = !found->older_than_owner.value_or(false) &&
+                                    !found->older_than_block;
+    if (found->writes == 0 && younger_than_owner && follow_fork()) return true;
     ResolvedSource none;
     if (!lifetimes(*found, none)) no_writer(*found);
     return false;

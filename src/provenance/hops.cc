@@ -264,8 +264,13 @@ report::Hop writer_hop(const ProcessImage& image, const WriterHit& writer, const
     hop.note = "no instruction made this change: the bytes differ before and after the system call";
     if (hop.kind == report::HopKind::channel) {
       hop.confidence = report::Confidence::likely;
-      hop.summary = fmt::format("{} changed to {} while process {} ran: memory that the two share",
-                                name, to_hex(slot.value), writer.moment.position.process.value);
+      const ProcessId ran = writer.moment.position.process;
+      hop.summary =
+          ran == image.process()
+              ? fmt::format("{} changed to {} while other processes ran that share it", name,
+                            to_hex(slot.value))
+              : fmt::format("{} changed to {} while process {} ran: memory that the two share", name,
+                            to_hex(slot.value), ran.value);
       hop.note = "no instruction and no system call of this process made the change";
     } else if (!hop.syscall) {
       hop.summary = fmt::format("the kernel wrote the frame of the handler of signal {} over {}",

@@ -44,12 +44,10 @@ auto time_of(const HeapJournal::Moment& moment) {
 /// The forward run.
 class HeapJournal::Writer {
  public:
-  Writer(HeapJournal& journal, gdb::Client& client, const TraceIndex& index, ProcessId process,
-         Clock::time_point enough, Clock::time_point deadline)
+  Writer(HeapJournal& journal, const TraceIndex& index, Clock::time_point enough,
+         Clock::time_point deadline)
       : journal_(journal),
-        client_(client),
         index_(index),
-        process_(process),
         enough_(enough),
         deadline_(deadline),
         book_(journal.spec_.functions) {
@@ -58,17 +56,21 @@ class HeapJournal::Writer {
     }
   }
 
-  Status run() {
+  Status run(const Part& part) {
+    client_ = part.client;
+    const std::int64_t end = part.until ? part.until.value : index_end();
     // A function can be stopped at from the frame on that has mapped it.
     std::set<std::int64_t> mapped;
-    for (const Mapping& mapping : index_.maps_at(EventNumber{}, process_)) {
+    for (const Mapping& mapping : index_.maps_at(part.until, part.process)) {
       for (const auto& [address, function] : functions_) {
-        if (mapping.range.contains(Address{address})) mapped.insert(mapping.created.value);
+        if (!mapping.range.contains(Address{address})) continue;
+        const std::int64_t from = std::max(mapping.created.value, part.from.value);
+        if (from < end) mapped.insert(from);
       }
     }
     for (auto at = mapped.begin(); at != mapped.end() && !over_; ++at) {
       const auto next = std::next(at);
-      CULPRIT_TRY(run_from(EventNumber{*at}, next != mapped.end() ? *next : index_end()));
+      CULPRIT_TRY(run_from(EventNumber{*at}, next != mapped.end() ? *next : end));
     }
     return {};
   }
@@ -78,15 +80,15 @@ class HeapJournal::Writer {
 
   /// Journals what happens from behind the frame `from` up to the frame `last`.
   Status run_from(EventNumber from, std::int64_t last) {
-    CULPRIT_TRY(client_.restart(from, until(deadline_)));
+    CULPRIT_TRY(client_->restart(from, until(deadline_)));
     CULPRIT_TRY(set_breakpoints(from));
     for (std::size_t other = 0; !over_;) {
-      CULPRIT_ASSIGN(const StopReply stop, client_.resume(Direction::forward, until(deadline_)));
+      CULPRIT_ASSIGN(const StopReply stop, client_->resume(Direction::forward, until(deadline_)));
       if (stop.kind != StopReply::Kind::signal) return {};
       Moment here;
-      CULPRIT_ASSIGN(here.event, client_.event());
+      CULPRIT_ASSIGN(here.event, client_->event());
       if (here.event.value > last) return {};
-      CULPRIT_ASSIGN(here.registers, client_.registers());
+      CULPRIT_ASSIGN(here.registers, client_->registers());
       CULPRIT_ASSIGN(const bool noted, note(here));
       if (!noted && ++other > most_other_stops) return give_up();
       if (book_.calls() > journal_.spec_.max_calls || Clock::now() > enough_) return give_up();
@@ -105,14 +107,14 @@ class HeapJournal::Writer {
       std::uint64_t code = 0;
       CULPRIT_ASSIGN(
           const std::size_t read,
-          client_.read(Address{function.address}, std::as_writable_bytes(std::span(&code, 1))));
+          client_->read(Address{function.address}, std::as_writable_bytes(std::span(&code, 1))));
       if (read != sizeof code || code != function.code) continue;
-      CULPRIT_TRY(client_.set(breakpoint_at(function.address)));
+      CULPRIT_TRY(client_->set(breakpoint_at(function.address)));
       if (!journal_.seen_from_) journal_.seen_from_ = from;
     }
     for (const std::uint64_t caller : callers_) {
       // Its module may be gone by now.
-      const Status set = client_.set(breakpoint_at(caller));
+      const Status set = client_->set(breakpoint_at(caller));
       if (!set.ok() && set.error().code != ErrorCode::usage) return set;
     }
     return {};
@@ -120,7 +122,7 @@ class HeapJournal::Writer {
 
   /// False if the stop is about no call.
   Result<bool> note(const Moment& here) {
-    const gdb::ThreadName thread = client_.thread();
+    const gdb::ThreadName thread = client_->thread();
     Entry entry;
     entry.moment = here;
     entry.thread = thread.thread.value;
@@ -129,8 +131,9 @@ class HeapJournal::Writer {
       std::uint64_t result = registers[Gpr::rax];
       if (const auto slot = book_.result_slot(entry.thread)) {
         const bool failed = (result & 0xffff'ffff) != 0;  // an int
-        CULPRIT_ASSIGN(const std::size_t read,
-                       client_.read(Address{*slot}, std::as_writable_bytes(std::span(&result, 1))));
+        CULPRIT_ASSIGN(
+            const std::size_t read,
+            client_->read(Address{*slot}, std::as_writable_bytes(std::span(&result, 1))));
         if (failed || read != sizeof result) result = 0;
       }
       entry.returned = result;
@@ -143,18 +146,18 @@ class HeapJournal::Writer {
         std::memcpy(&caller, entry.call->stack.data(), sizeof caller);
       }
       if (book_.on_entry(*entry.call) && caller != 0 && callers_.insert(caller).second) {
-        CULPRIT_TRY(client_.set(breakpoint_at(caller)));
+        CULPRIT_TRY(client_->set(breakpoint_at(caller)));
       }
     }
     if (!entry.returned && !entry.call) return false;
-    CULPRIT_ASSIGN(entry.moment.ticks, client_.ticks());
+    CULPRIT_ASSIGN(entry.moment.ticks, client_->ticks());
     journal_.entries_.push_back(std::move(entry));
     return true;
   }
 
   Result<wire::HeapCall> call_here(std::uint8_t function, const Moment& here) {
     wire::HeapCall call;
-    const gdb::ThreadName thread = client_.thread();
+    const gdb::ThreadName thread = client_->thread();
     call.position = {thread.thread.value, thread.process.value,
                      index_.syscalls_until(thread.thread, EventNumber{here.event.value - 1}),
                      sequence_at(journal_.entries_.size() + 1)};
@@ -163,15 +166,14 @@ class HeapJournal::Writer {
     call.stack.resize(wire::kMaxHeapStack);
     CULPRIT_ASSIGN(
         const std::size_t read,
-        client_.read(here.registers.sp(), std::as_writable_bytes(std::span(call.stack))));
+        client_->read(here.registers.sp(), std::as_writable_bytes(std::span(call.stack))));
     call.stack.resize(read);
     return call;
   }
 
   HeapJournal& journal_;
-  gdb::Client& client_;
   const TraceIndex& index_;
-  ProcessId process_;
+  gdb::Client* client_ = nullptr;  ///< of this part
   Clock::time_point enough_, deadline_;
   agent::AllocationLog book_;
   std::map<std::uint64_t, std::uint8_t> functions_;  ///< by address
@@ -179,11 +181,12 @@ class HeapJournal::Writer {
   bool over_ = false;
 };
 
-Result<HeapJournal> HeapJournal::write(gdb::Client& client, const TraceIndex& index,
-                                       ProcessId process, wire::HeapSpec spec,
-                                       Clock::time_point enough, Clock::time_point deadline) {
+Result<HeapJournal> HeapJournal::write(std::span<const Part> parts, const TraceIndex& index,
+                                       wire::HeapSpec spec, Clock::time_point enough,
+                                       Clock::time_point deadline) {
   HeapJournal journal(std::move(spec));
-  CULPRIT_TRY(Writer(journal, client, index, process, enough, deadline).run());
+  Writer writer(journal, index, enough, deadline);
+  for (const Part& part : parts) CULPRIT_TRY(writer.run(part));
   return journal;
 }
 

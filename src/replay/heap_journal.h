@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "agent/pass/allocation_log.h"
@@ -25,7 +26,8 @@
 
 namespace culprit::replay {
 
-/// The journal of one process. Not for use from several threads at once.
+/// The journal of one process; what it inherited by a fork is in it. Not for use from several
+/// threads at once.
 class HeapJournal {
  public:
   using Clock = std::chrono::steady_clock;
@@ -39,11 +41,20 @@ class HeapJournal {
     Registers registers;
   };
 
-  /// Replays the trace from its start and writes the journal. Afterwards the client is anywhere,
-  /// with stop points, or at the end: it has to be restarted. Gives up, with what it has, at
-  /// spec.max_calls or at `enough`. Errors: those of the client; timeout at `deadline`.
-  [[nodiscard]] static Result<HeapJournal> write(gdb::Client& client, const TraceIndex& index,
-                                                 ProcessId process, agent::wire::HeapSpec spec,
+  /// A part of the life of a process: its own, or that of the process that it was forked from.
+  struct Part {
+    gdb::Client* client = nullptr;  ///< of a server that is about this process
+    ProcessId process;
+    EventNumber from;   ///< behind this frame
+    EventNumber until;  ///< up to this one; 0: to the end
+  };
+
+  /// Replays the parts, oldest first, and writes the journal. Afterwards the clients are anywhere,
+  /// with stop points, or at the end: they have to be restarted. Gives up, with what it has, at
+  /// spec.max_calls or at `enough`. Errors: those of the clients; timeout at `deadline`.
+  [[nodiscard]] static Result<HeapJournal> write(std::span<const Part> parts,
+                                                 const TraceIndex& index,
+                                                 agent::wire::HeapSpec spec,
                                                  Clock::time_point enough,
                                                  Clock::time_point deadline);
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -25,30 +26,37 @@ constexpr Address slot{0x7000}, other{0x7008}, block{0x8000};
 constexpr std::uint64_t stack_top = 0x9000;
 constexpr Address take{0x2000}, give{0x2100}, caller{0x1100};
 
-/// The trace of the execution below: one process with ticks, dead of SIGSEGV.
-std::shared_ptr<const TraceIndex> sample_index() {
-  std::string text;
-  const auto frame = [&](int event, const std::string& what, int ticks, const std::string& more) {
-    text += "{\n  real_time:1.0 global_time:" + std::to_string(event) + ", event:" + what +
-            " tid:100, ticks:" + std::to_string(ticks) +
-            "\nrax:0x0 rbx:0x0 rcx:0x0 rdx:0x0 rsi:0x0 rdi:0x0 rbp:0x0 rsp:0x9000 r8:0x0 r9:0x0 "
-            "r10:0x0 r11:0x0 r12:0x0 r13:0x0 r14:0x0 r15:0x0 rip:0x1000 eflags:0x246 cs:0x33 "
-            "ss:0x2b ds:0x0 es:0x0 fs:0x0 gs:0x0 orig_rax:0x3b fs_base:0x0 gs_base:0x0\n" +
-            more + "}\n";
-  };
-  frame(1, "`SYSCALL: execve' (state:ENTERING_SYSCALL)", 0, "");
-  frame(
-      2, "`SYSCALL: execve' (state:EXITING_SYSCALL)", 0,
-      "  TraceTaskEvent::EXEC tid=100 file=./program\n"
-      "  { map_file:\"./program\", addr:0x1000, length:0x2000, prot_flags:\"r-xp\", "
-      "file_offset:0x0, device:1, inode:2, data_file:\"\", data_offset:0x0, file_size:0x2000 }\n");
-  frame(3, "`SIGNAL: SIGSEGV(det)'", 6, "");
-  frame(4, "`EXIT'", 6, "  TraceTaskEvent::EXIT tid=100 status=11\n");
+/// A frame as `rr dump` prints it.
+std::string frame_text(int event, const std::string& what, int thread, int ticks,
+                       const std::string& more) {
+  return "{\n  real_time:1.0 global_time:" + std::to_string(event) + ", event:" + what +
+         " tid:" + std::to_string(thread) + ", ticks:" + std::to_string(ticks) +
+         "\nrax:0x0 rbx:0x0 rcx:0x0 rdx:0x0 rsi:0x0 rdi:0x0 rbp:0x0 rsp:0x9000 r8:0x0 r9:0x0 "
+         "r10:0x0 r11:0x0 r12:0x0 r13:0x0 r14:0x0 r15:0x0 rip:0x1000 eflags:0x246 cs:0x33 "
+         "ss:0x2b ds:0x0 es:0x0 fs:0x0 gs:0x0 orig_rax:0x3b fs_base:0x0 gs_base:0x0\n" +
+         more + "}\n";
+}
+
+const std::string exec_text =
+    frame_text(1, "`SYSCALL: execve' (state:ENTERING_SYSCALL)", 100, 0, "") +
+    frame_text(2, "`SYSCALL: execve' (state:EXITING_SYSCALL)", 100, 0,
+               "  TraceTaskEvent::EXEC tid=100 file=./program\n"
+               "  { map_file:\"./program\", addr:0x1000, length:0x2000, prot_flags:\"r-xp\", "
+               "file_offset:0x0, device:1, inode:2, data_file:\"\", data_offset:0x0, "
+               "file_size:0x2000 }\n");
+
+std::shared_ptr<const TraceIndex> parse(const std::string& text) {
   TraceIndexParser parser;
   EXPECT_TRUE(parser.feed(text).ok());
   auto index = parser.finish();
   EXPECT_TRUE(index.ok()) << text;
   return std::make_shared<const TraceIndex>(std::move(*index));
+}
+
+/// The trace of the execution below: one process with ticks, dead of SIGSEGV.
+std::shared_ptr<const TraceIndex> sample_index() {
+  return parse(exec_text + frame_text(3, "`SIGNAL: SIGSEGV(det)'", 100, 6, "") +
+               frame_text(4, "`EXIT'", 100, 6, "  TraceTaskEvent::EXIT tid=100 status=11\n"));
 }
 
 /// Stores 0x11, 0x22 and 0x22 again into the slot, reads it, makes a block and gives it back, and
@@ -148,7 +156,7 @@ class ReverseReplayModel : public testing::Test {
     options.stores = [](std::span<const std::byte> code, const Registers&, ByteRange) {
       return !code.empty() && code.front() == std::byte{0x01};
     };
-    options.connect = [this, first, connections = 0](milliseconds) mutable {
+    options.connect = [this, first, connections = 0](ProcessId, milliseconds) mutable {
       servers_.push_back(std::make_unique<FakeRr>(sample_execution(),
                                                   connections++ == 0 ? first : Misbehaviour{}));
       return servers_.back()->connect();
@@ -364,6 +372,166 @@ TEST_F(ReverseReplayModel, AServerThatMisbehavesEndsThePassAndNotTheEngine) {
       if (testing::Test::HasFailure()) return;
     }
   }
+}
+
+/// Process 100 stores 0x11, forks 101, which stores 0x33 and 0x44 into its own copy and ends,
+/// stores 0x22 and dies.
+std::shared_ptr<const TraceIndex> forking_index() {
+  const std::string enter = "' (state:ENTERING_SYSCALL)", leave = "' (state:EXITING_SYSCALL)";
+  return parse(exec_text +
+               frame_text(3, "`SYSCALL: clone" + enter, 100, 1,
+                          "  TraceTaskEvent::CLONE tid=101 parent=100 clone_flags=0x1200011\n") +
+               frame_text(4, "`SYSCALL: getppid" + enter, 101, 1, "") +
+               frame_text(5, "`SYSCALL: getppid" + leave, 101, 1, "") +
+               frame_text(6, "`EXIT'", 101, 2, "  TraceTaskEvent::EXIT tid=101 status=0\n") +
+               frame_text(7, "`SYSCALL: clone" + leave, 100, 1, "") +
+               frame_text(8, "`SIGNAL: SIGSEGV(det)'", 100, 3, "") +
+               frame_text(9, "`EXIT'", 100, 3, "  TraceTaskEvent::EXIT tid=100 status=11\n"));
+}
+
+FakeExecution execution_of_process(ProcessId process) {
+  FakeExecution out;
+  out.memory = {{slot.value, process.value == 100 ? 0U : 0x11U}};
+  out.thread = process.value == 100 ? "p64.64" : "p65.65";
+  const auto add = [&](std::uint64_t rip, std::int64_t event, std::uint64_t ticks) -> auto& {
+    FakeInstruction i;
+    i.rip = rip;
+    i.event = event;
+    i.ticks = ticks;
+    i.gpr[4] = stack_top;
+    i.gpr[0] = 0x40 + out.instructions.size();
+    out.instructions.push_back(i);
+    return out.instructions.back();
+  };
+  const auto store = [&](std::uint64_t rip, std::int64_t event, std::uint64_t ticks,
+                         std::uint64_t value) {
+    add(rip, event, ticks).access = FakeInstruction::Access{slot.value, value};
+  };
+  if (process.value == 100) {
+    add(0x1000, 3, 0);
+    store(0x1010, 3, 0, 0x11);
+    add(0x1020, 3, 1);
+    add(0x1028, 8, 1);
+    store(0x1030, 8, 2, 0x22);
+    add(0x1040, 8, 3).signal = SIGSEGV;
+    FakeInstruction& end = add(0x1040, 9, 3);
+    end.gpr = out.instructions[out.instructions.size() - 2].gpr;
+    return out;
+  }
+  add(0x1028, 4, 0);
+  store(0x1050, 4, 0, 0x33);
+  add(0x1060, 4, 1);
+  add(0x1068, 6, 1);
+  store(0x1070, 6, 1, 0x44);
+  add(0x1080, 6, 2);
+  add(0x1080, 7, 2);  // about to exit
+  add(0x1080, 7, 2);
+  return out;
+}
+
+class ReverseReplayOfTwoProcesses : public testing::Test {
+ protected:
+  void SetUp() override {
+    ReverseOptions options;
+    options.trace_dir = "/";
+    options.index = index_;
+    options.stores = [](std::span<const std::byte> code, const Registers&, ByteRange) {
+      return !code.empty() && code.front() == std::byte{0x01};
+    };
+    options.connect = [this](ProcessId process, milliseconds) {
+      auto& server = servers_[process];
+      EXPECT_EQ(server, nullptr) << "one server for each process";
+      server = std::make_unique<FakeRr>(execution_of_process(process));
+      return server->connect();
+    };
+    auto opened = ReverseReplay::open(std::move(options));
+    ASSERT_TRUE(opened.ok()) << opened.error().message;
+    replay_ = std::move(*opened);
+  }
+  static Probe write_in(std::int32_t process) {
+    Probe out;
+    out.address = slot;
+    out.live = true;
+    out.process = ProcessId{process};
+    return out;
+  }
+  PassSpec pass(std::vector<Probe> probes) const {
+    PassSpec out;
+    out.probes = std::move(probes);
+    out.end.kind = Mark::Kind::signal_stop;
+    out.end.thread = ThreadId{100};
+    out.end.signal = SIGSEGV;
+    out.end.ordinal = index_->syscalls_until(ThreadId{100}, EventNumber{8});
+    return out;
+  }
+  static std::vector<std::int32_t> processes(const Notes& notes) {
+    std::vector<std::int32_t> out;
+    for (const Hit& hit : notes.hits) out.push_back(hit.position.process.value);
+    return out;
+  }
+
+  std::shared_ptr<const TraceIndex> index_ = forking_index();
+  std::map<ProcessId, std::unique_ptr<FakeRr>> servers_;
+  std::unique_ptr<ReverseReplay> replay_;
+};
+
+TEST_F(ReverseReplayOfTwoProcesses, AServerEachAndTheHitsInOrder) {
+  Notes notes;
+  const auto result = replay_->run(pass({write_in(100), write_in(101)}), notes);
+  ASSERT_TRUE(result.ok()) << result.error().message;
+  // The exec is the first hit of 100; a fork is none.
+  EXPECT_EQ(notes.slots, (std::vector<std::uint64_t>{0, 0x11, 0x33, 0x44, 0x22}));
+  EXPECT_EQ(processes(notes), (std::vector<std::int32_t>{100, 100, 101, 101, 100}));
+  for (std::size_t i = 1; i < notes.hits.size(); ++i) {
+    EXPECT_GT(notes.hits[i].position.sequence, notes.hits[i - 1].position.sequence);
+  }
+  EXPECT_EQ(result->matches, (std::vector<std::uint64_t>{3, 2}));
+  ASSERT_TRUE(notes.end.has_value());
+  EXPECT_EQ(notes.end->rip, 0x1040U);
+  for (auto& [process, server] : servers_) EXPECT_EQ(server->finish(), "") << process.value;
+}
+
+TEST_F(ReverseReplayOfTwoProcesses, AMomentOfOneEndsTheSearchInTheOther) {
+  Notes all;
+  ASSERT_TRUE(replay_->run(pass({write_in(101)}), all).ok());
+  ASSERT_EQ(all.hits.size(), 2U);
+  EXPECT_EQ(servers_.size(), 2U) << "the end is in 100";
+  PassSpec spec = pass({write_in(100), write_in(101)});
+  spec.end.kind = Mark::Kind::probe_hit;
+  spec.end.probe = write_in(101);
+  spec.end.ordinal = 1;
+  Notes notes;
+  const auto result = replay_->run(spec, notes);
+  ASSERT_TRUE(result.ok()) << result.error().message;
+  EXPECT_EQ(notes.slots, (std::vector<std::uint64_t>{0, 0x11, 0x33})) << "0x22 comes later";
+  ASSERT_TRUE(notes.end.has_value());
+  EXPECT_EQ(notes.end->rip, 0x1060U) << "behind the store of 101";
+}
+
+TEST_F(ReverseReplayOfTwoProcesses, OnlyTheServersThatAreNeeded) {
+  Notes notes;
+  ASSERT_TRUE(replay_->run(pass({write_in(100)}), notes).ok());
+  EXPECT_EQ(servers_.size(), 1U);
+  EXPECT_EQ(notes.slots, (std::vector<std::uint64_t>{0, 0x11, 0x22}));
+}
+
+TEST_F(ReverseReplayOfTwoProcesses, RefusesWhatOneServerCannotAnswer) {
+  Probe of_all = write_in(100);
+  of_all.process.reset();
+  Notes notes;
+  auto result = replay_->run(pass({of_all}), notes);
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code, ErrorCode::bad_input);
+  ASSERT_TRUE(replay_->run(pass({write_in(101)}), notes).ok());
+  PassSpec window = pass({});
+  window.step = StepSpec{};
+  window.step->begin.kind = Mark::Kind::probe_hit;
+  window.step->begin.probe = write_in(101);
+  window.step->begin.ordinal = 1;
+  result = replay_->run(window, notes);
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code, ErrorCode::bad_input);
+  EXPECT_TRUE(replay_->run(pass({write_in(100)}), notes).ok()) << "the engine goes on";
 }
 
 }  // namespace

@@ -122,7 +122,7 @@ Result<std::unique_ptr<RrServer>> RrServer::start(const ServerOptions& options) 
     process_options.argv = {*rr, "replay", "-q", "-k", "-s", std::to_string(port)};
     if (options.process) {
       process_options.argv.insert(process_options.argv.end(),
-                                  {"-p", std::to_string(options.process->value)});
+                                  {options.forked ? "-f" : "-p", std::to_string(options.process->value)});
     }
     process_options.argv.push_back(options.trace_dir.string());
     CULPRIT_ASSIGN(Process process, Process::start(process_options));

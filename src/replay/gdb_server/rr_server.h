@@ -19,6 +19,7 @@ struct ServerOptions {
   std::filesystem::path trace_dir;
   RrCommand command;
   std::optional<ProcessId> process;  ///< debug this one; nothing: the first that the trace has
+  bool forked = false;  ///< `process` goes on as its parent was: from its fork, not from an exec
   /// Until the server listens: rr replays up to the process's exec first.
   std::chrono::milliseconds start_deadline{60'000};
   std::shared_ptr<TranscriptLog> log;  ///< may be null

@@ -43,6 +43,7 @@ struct FakeExecution {
   std::vector<FakeInstruction> instructions;
   std::map<std::uint64_t, std::uint64_t> memory;      ///< words at the start
   std::uint8_t store_code = 0x01, other_code = 0x02;  ///< first byte of an instruction
+  std::string thread = "p64.64";                      ///< whose it is, as gdb names threads
 };
 
 /// What the server does instead of its `at`-th answer (from 0).
@@ -83,8 +84,6 @@ class FakeRr {
   }
 
  private:
-  static constexpr const char* kThread = "p64.64";
-
   struct Point {
     int kind = 0;
     std::uint64_t address = 0;
@@ -158,7 +157,7 @@ class FakeRr {
   std::string stop(int signal, const std::string& more = "") const {
     char text[8];
     std::snprintf(text, sizeof text, "T%02x", static_cast<unsigned>(signal));
-    return std::string(text) + "thread:" + kThread + ";" + more;
+    return std::string(text) + "thread:" + execution_.thread + ";" + more;
   }
 
   std::string run(bool forward, bool one_step) {
@@ -263,17 +262,17 @@ class FakeRr {
       return "PacketSize=1048576;ReverseContinue+;ReverseStep+;ConditionalBreakpoints+";
     }
     if (packet == "vCont?") return "vCont;c;C;s;S;";
-    if (packet == "qC") return std::string("QC") + kThread;
-    if (packet == "qfThreadInfo") return std::string("m") + kThread;
+    if (packet == "qC") return "QC" + execution_.thread;
+    if (packet == "qfThreadInfo") return "m" + execution_.thread;
     if (packet == "qsThreadInfo") return "l";
-    if (packet == std::string("Hg") + kThread || packet == std::string("Hc") + kThread ||
+    if (packet == "Hg" + execution_.thread || packet == "Hc" + execution_.thread ||
         packet == "Hcp-1.-1") {
       return "OK";
     }
     if (starts("Hg")) return "E01";
     if (packet == "g") return registers();
     if (packet == "vCont;c") return run(true, false);
-    if (packet == std::string("vCont;s:") + kThread) return run(true, true);
+    if (packet == "vCont;s:" + execution_.thread) return run(true, true);
     if (packet == "bc") return run(false, false);
     if (packet == "bs") return run(false, true);
     if (starts("qRRCmd:")) {
