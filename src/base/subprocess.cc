@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -440,7 +441,12 @@ Result<ProcessResult> run_process(const ProcessOptions& options,
 }
 
 std::optional<std::string> find_program(std::string_view name) {
-  const auto executable = [](const std::string& path) { return ::access(path.c_str(), X_OK) == 0; };
+  // A folder passes for executable, too.
+  const auto executable = [](const std::string& path) {
+    struct stat about {};
+    return ::stat(path.c_str(), &about) == 0 && S_ISREG(about.st_mode) &&
+           ::access(path.c_str(), X_OK) == 0;
+  };
   if (name.empty()) return std::nullopt;
   if (name.find('/') != std::string_view::npos) {
     std::string path(name);

@@ -65,6 +65,13 @@ bool remaps(std::int32_t syscall) {
          syscall == SYS_brk || syscall == SYS_madvise || syscall == SYS_execve;
 }
 
+/// A change that no instruction and no system call of the process made.
+Hit::Kernel by_no_syscall() {
+  Hit::Kernel out;
+  out.syscall = kNoSyscall;
+  return out;
+}
+
 }  // namespace
 
 /// The stopped replay, asked through the gdb server.
@@ -694,7 +701,7 @@ Status ReverseReplay::stand_at(Found& found) {
         // Another process did, later than this: rr compares the bytes while this one runs only.
         CULPRIT_TRY(client_->restart_at_checkpoint(moment.checkpoint, left()));
         found.hit.registers = moment.before;
-        found.hit.kernel.emplace().syscall = kNoSyscall;
+        found.hit.kernel = by_no_syscall();
         next = moment.event;
         break;
       }
@@ -756,7 +763,7 @@ Status ReverseReplay::stand_at(Found& found) {
     CULPRIT_ASSIGN(const std::size_t size, client_->read(moment.before.pc(), code));
     if (!options_.stores(std::span(code).first(size), moment.before,
                          ByteRange{found.watched.address, found.watched.size})) {
-      found.hit.kernel.emplace().syscall = kNoSyscall;
+      found.hit.kernel = by_no_syscall();
     }
   }
   if (found.hit.position.thread.value == 0) {

@@ -11,6 +11,8 @@ Cases:
   hostile   nothing of a report becomes a command
   blame     `culprit blame` of each hop's slot, asked at the hop, gives the chain from that hop on
   bare      the commands in a gdb that has no rr, no report and no culprit program, and notes
+  backwards a report of the reverse engine (the trace has exact ticks): its packets are logged, the choice is
+            told, each hop is opened, and there gdb runs backwards, too; debuggers that are none
 
 Exit code: 0 all true, 1 not, 77 this machine cannot record, or there is no gdb (ctest: skipped).
 """
@@ -58,8 +60,16 @@ def main():
 def record(args, work):
     path = os.path.join(work, "report.json")
     environment = dict(os.environ, **dict(pair.split("=", 1) for pair in args.env))
-    result = harness.run([args.culprit, "-q", "run", "-o", os.path.join(work, "trace"), "--json", path, "--",
-                          os.path.abspath(args.program), *args.argument], environment, LIMIT, cwd=work)
+    trace, program = os.path.join(work, "trace"), os.path.abspath(args.program)
+    if args.case == "backwards":
+        recorded = harness.run([args.culprit, "-q", "record", "--engine", "exact", "--no-verify", "-o", trace, "--",
+                                program], environment, LIMIT, cwd=work)
+        if recorded.code != 0:
+            return path, None, [f"not recorded: {recorded.err}", *recorded.problems]
+        command = ["triage", "--engine", "reverse", "--rsp-log", os.path.join(work, "packets"), "--json", path, trace]
+    else:
+        command = ["run", "-o", trace, "--json", path, "--", program, *args.argument]
+    result = harness.run([args.culprit, "-q", *command], environment, LIMIT, cwd=work)
     try:
         with open(path, encoding="utf-8") as source:
             return path, json.load(source), result.problems
@@ -537,7 +547,55 @@ def check_bare(args, work, path, report):
     return problems
 
 
-CASES = {"bare": check_bare, "blame": check_blame, "hops": check_hops, "speed": check_speed, "terminal": check_terminal, "hostile": check_hostile}
+def check_backwards(args, work, path, report):
+    problems = []
+    engine = report["engine"]
+    if (engine["name"], engine["choice"]) != ("exact-ticks/reverse", "asked for") or not engine["limitations"]:
+        problems.append(f"the report does not tell how it was made: {engine}")
+    packets = os.path.join(work, "packets")
+    with open(packets, encoding="ascii") as source:
+        lines = source.read().splitlines()
+    if any(not re.fullmatch(r" *[0-9]+\.[0-9]{3} (->|<-|!!) .*", line) for line in lines):
+        problems.append("a line of the packets' log is none")
+    for sign in (" -> bc", " -> vRun;;", " -> Z2,", " <- T05thread:p"):
+        if not any(sign in line for line in lines):
+            problems.append(f"the packets' log has no {sign!r}")
+    if os.stat(packets).st_mode & 0o077:
+        problems.append("others can read the packets, which have the program's memory in them")
+
+    stores = 0
+    for hop in with_moment(report):
+        back = []
+        if hop["kind"] == "store":
+            slot = f"*(unsigned long*){hop['location']['address']}"
+            back = ["set language c", "reverse-stepi", f"echo {MARK} before\\n", "p/x $pc", f"p/x {slot}",
+                    f"echo {MARK} end\\n", f"culprit goto {hop['index']}", f"echo {MARK} again\\n", "p/x $pc",
+                    f"p/x {slot}", f"echo {MARK} end\\n"]
+        result = open_hop(args, work, path, hop["index"], [*looks(hop), *back])
+        problems += result.problems
+        found = [] if result.code == 0 else [f"left with {result.code}: {result.err[-400:]}"]
+        found += stands_wrong(hop, result.out)
+        if back and not found:
+            stores += 1
+            before = re.findall(r" = (0x[0-9a-f]+)", section(result.out, "before"))
+            again = re.findall(r" = (0x[0-9a-f]+)", section(result.out, "again"))
+            if before != [hop["writer"]["pc"], hop["value_before"]]:
+                found.append(f"one instruction back: {before}")
+            if again[1:] != [hop["value_after"]] or again[:1] == before[:1]:
+                found.append(f"at the hop again: {again}")
+        problems += [f"hop {hop['index']}: {problem}" for problem in found]
+    if stores == 0:
+        problems.append("no hop is a store")
+
+    for debugger, codes in (("/nonexistent/gdb", (2,)), (work, (2,)), ("/bin/false", (6,))):
+        result = open_hop(args, work, path, 0, options=["--debugger", debugger])
+        problems += [f"{debugger}: {problem}" for problem in result.problems]
+        if result.code not in codes:
+            problems.append(f"--debugger {debugger}: left with {result.code}: {result.err[-300:]}")
+    return problems
+
+
+CASES = {"backwards": check_backwards, "bare": check_bare, "blame": check_blame, "hops": check_hops, "speed": check_speed, "terminal": check_terminal, "hostile": check_hostile}
 
 if __name__ == "__main__":
     sys.exit(main())
