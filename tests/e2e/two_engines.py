@@ -2,11 +2,11 @@
 """The same hops on both engines: records small C programs of the suite with exact ticks, triages each
 trace forward and in reverse, and compares the hops, positions apart.
 
-  two_engines.py --culprit FILE --fixtures DIR [--only NAME]... [--all] [--keep DIR]
+  two_engines.py --culprit FILE --fixtures DIR [--only NAME]... [--all] [--rr FILE] [--keep DIR]
 
 Programs are compiled here, statically: exact ticks step each instruction, also those of a dynamic
 linker. Which ones must agree says engines.txt; `--all` runs also those of that list that are slow, and
-those that need not agree, and tells what differs. Exit code: 0 all agree that must, 1 not, 77 this machine cannot record.
+those that need not agree, and tells what differs. `--rr`: another rr than that in PATH. Exit code: 0 all agree that must, 1 not, 77 this machine cannot record.
 """
 import argparse
 import json
@@ -77,7 +77,7 @@ def differences(left, right, path="hops"):
 
 def run(command, environment=None):
     # A small environment: libc's start looks at each variable, and exact ticks step through all that.
-    own = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    own = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "CULPRIT_RR") if name in os.environ}
     return subprocess.run(command, env=dict(own, **(environment or {})), stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=TIMEOUT, text=True,
                           errors="replace", check=False)
@@ -132,11 +132,14 @@ def main():
     parser.add_argument("--fixtures", required=True)
     parser.add_argument("--only", action="append")
     parser.add_argument("--all", action="store_true")
+    parser.add_argument("--rr")
     parser.add_argument("--keep")
     options = parser.parse_args()
     harness.become_subreaper()
     culprit = os.path.abspath(options.culprit)
-    if shutil.which("rr") is None or shutil.which("gcc") is None:
+    if options.rr:
+        os.environ["CULPRIT_RR"] = os.path.abspath(options.rr)
+    if shutil.which(options.rr or "rr") is None or shutil.which("gcc") is None:
         print("SKIPPED: no rr or no gcc here")
         return harness.SKIP
     listed = read_list()

@@ -345,7 +345,7 @@ Result<std::string> Client::command(std::string_view name, std::string_view argu
   }
   std::string packet = "qRRCmd:";
   if (version_.commands_name_threads()) {
-    packet += std::string(name) + ":" + print_hex(static_cast<std::uint32_t>(thread_.thread.value));
+    packet += std::string(name) + ":" + std::to_string(thread_.thread.value);  // decimal
     if (!argument.empty()) packet += ":" + print_hex_bytes(argument);
   } else {
     packet += print_hex_bytes(name);

@@ -1,12 +1,13 @@
 // What can be asked of rr's gdb server, as typed calls.
 //
-// Facts about rr (GdbConnection.cc, GdbServer.cc, GdbCommand.cc of 5.6.0 to 5.10; each tried with
-// 5.6.0):
+// Facts about rr (GdbConnection.cc, GdbServer.cc, GdbCommand.cc of 5.6.0 to 5.10; tried with both:
+// scripts/newer-rr):
 // * A packet that it cannot parse, a `z` for a breakpoint that was never set, the wrong form of
 // qRRCmd,
 //   and most packets after W00 end it. So all that is sent is made here, and checked before.
 // * While it runs, any byte interrupts it at a place that means nothing: nothing is sent then.
-// * qRRCmd has the thread in it from 5.8 on. "when" then says "Completed event", one lower.
+// * qRRCmd has the thread in it from 5.8 on, in decimal (as `rr gdbinit` sends it). "when" then
+//   says "Completed event", one lower.
 // * `bc` to a write leaves the program *before* the writing instruction, `c` behind it.
 // * vRun removes all breakpoints, and moves to an event, a checkpoint or a tick.
 #pragma once

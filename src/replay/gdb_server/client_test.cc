@@ -71,7 +71,7 @@ TEST(Client, CommandsAreSpelledByVersion) {
   EXPECT_TRUE(old_rr.finish().empty());
 
   FakeServer new_rr(
-      after_greeting({{"qRRCmd:when:11", command_answer("Completed event: 41\n"), false}}));
+      after_greeting({{"qRRCmd:when:17", command_answer("Completed event: 41\n"), false}}));
   auto new_client = open(new_rr, {5, 8});
   ASSERT_TRUE(new_client.ok());
   EXPECT_EQ((*new_client)->event()->value, 42);
