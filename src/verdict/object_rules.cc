@@ -142,8 +142,7 @@ bool dangling_stack_pointer(Report& report) {
     return false;
   }
   Verdict& v = report.verdict;
-  const bool other_thread = origin->position.thread.value != 0 && !report.hops.empty() &&
-                            origin->position.thread != report.hops.front().position.thread;
+  const bool other_thread = in_other_thread(report, origin->position);
   v.bug_class = other_thread ? BugClass::dead_thread_stack : BugClass::use_after_return;
   v.explanation = fmt::format(
       "The bytes that were read belong to no variable of a living frame: they were written by {} "

@@ -144,8 +144,7 @@ void refine_stale_use(Report& report) {
         swap);
   }
   const report::Position& crash = report.hops.front().position;
-  if (release->position.thread.value != 0 && crash.thread.value != 0 &&
-      release->position.thread != crash.thread) {
+  if (in_other_thread(report, release->position)) {
     return say(
         BugClass::data_race,
         fmt::format(" Thread {} gave it up while thread {} used it; nothing that the chain shows "

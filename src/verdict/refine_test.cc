@@ -72,6 +72,11 @@ TEST(Refine, AnotherThreadGaveItUp) {
   judge(r);
   EXPECT_EQ(r.verdict.bug_class, BugClass::data_race);
   EXPECT_EQ(r.verdict.confidence, Confidence::likely);
+  Report parent = freed();
+  parent.hops[2].position.thread = ThreadId{101};
+  parent.hops[2].position.process = ProcessId{101};
+  judge(parent);
+  EXPECT_EQ(parent.verdict.bug_class, BugClass::use_after_free) << "before the fork";
   Report same = freed();
   judge(same);
   EXPECT_EQ(same.verdict.bug_class, BugClass::use_after_free);

@@ -256,9 +256,8 @@ bool from_signal_handler(Report& report) {
 
 bool raced(Report& report) {
   const Hop* store = first_of(report, HopKind::store);
-  if (store == nullptr || !report.suspect || report.suspect->value != 0 || report.hops.empty() ||
-      store->position.thread.value == 0 ||
-      store->position.thread == report.hops.front().position.thread) {
+  if (store == nullptr || !report.suspect || report.suspect->value != 0 ||
+      !in_other_thread(report, store->position)) {
     return false;
   }
   Verdict& v = report.verdict;

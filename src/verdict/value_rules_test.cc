@@ -131,6 +131,9 @@ TEST(ValueRules, ANullOfAnotherThreadIsARace) {
   EXPECT_EQ(r.verdict.evidence, (Evidence{0, 1}));
   EXPECT_TRUE(says(r, "Thread 101"));
   EXPECT_EQ(judged(null_chain({store})), BugClass::data_race) << "before a mere null";
+  report::Hop inherited = store;
+  inherited.position.process = ProcessId{101};
+  EXPECT_NE(judged(null_chain({inherited})), BugClass::data_race) << "another process's memory";
 
   r = null_chain({store});
   r.suspect->value = 5;

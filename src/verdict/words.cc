@@ -81,6 +81,13 @@ const Hop* first_of(const Report& report, HopKind kind) {
   return nullptr;
 }
 
+bool in_other_thread(const Report& report, const report::Position& position) {
+  if (report.hops.empty()) return false;
+  const report::Position& crash = report.hops.front().position;
+  return position.thread.value != 0 && crash.thread.value != 0 && position.thread != crash.thread &&
+         position.process == crash.process;
+}
+
 const Hop* last_writer(const Report& report) {
   for (auto it = report.hops.rbegin(); it != report.hops.rend(); ++it) {
     if (it->kind != HopKind::crash_report && it->main_line) return &*it;

@@ -31,6 +31,9 @@ namespace culprit::verdict {
 [[nodiscard]] const report::Hop* first_of(const report::Report& report, report::HopKind kind);
 /// The last hop of the main line that is not the crash itself; null if there is none.
 [[nodiscard]] const report::Hop* last_writer(const report::Report& report);
+/// Was it another thread of the crash's own process? (What another process did to its own copy of
+/// the memory, before a fork, raced with nobody.)
+[[nodiscard]] bool in_other_thread(const report::Report& report, const report::Position& position);
 /// The hop on the main line just before `hop`; null for the first.
 [[nodiscard]] const report::Hop* before(const report::Report& report, const report::Hop& hop);
 /// Fills evidence, cause and confidence (at most likely) of a claim about the crash whose maker, if the chain
