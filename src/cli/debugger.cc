@@ -143,7 +143,9 @@ Result<DebuggerOutcome> run_debugger(const DebuggerOptions& options) {
   DebuggerOutcome out;
   {
     CULPRIT_ASSIGN(Process process, Process::start(command_line(options, rr_commands, status)));
-    const KeysIgnored keys;
+    // A batch debugger reads no terminal: there they mean the end, as everywhere.
+    std::optional<KeysIgnored> keys;
+    if (!options.batch) keys.emplace();
     const auto ended = process.wait();
     if (!ended.ok()) {
       process.kill();
