@@ -590,6 +590,78 @@ namespace {
 /// that a window from there would be long.
 constexpr std::uint64_t kLongLife = 8;
 
+/// While the entries of functions are counted, what follows them is stepped as well, up to so many
+/// instructions of a caller before the next one's entry, and so many altogether.
+constexpr std::uint32_t kOuterSteps = 2'000;
+constexpr std::uint32_t kTrialSteps = 20'000;
+
+/// True if the window's instructions, read from `code`, say no more than that the value was in a
+/// register at the begin: a wider one may tell.
+bool open_at_begin(const WindowQuestion& question, const ResolvedSource& out) {
+  if (out.source.kind != ValueSource::Kind::register_) return false;
+  return !(question.to_the_end && out.source.value);  // what the function was given
+}
+
+/// Counts the entries of some of the moment's frames, innermost first, and asks the window that
+/// came with them, if one did: from the entry of the first frame, then, if that is not enough, of
+/// the next ones.
+class EntriesObserver : public ExecutionObserver {
+ public:
+  EntriesObserver(const ProcessImage& image, const Moment& moment, const ModuleCode& code,
+                  const WindowQuestion& question, const std::vector<std::size_t>& frames,
+                  ResolvedSource& out)
+      : image_(image),
+        moment_(moment),
+        code_(code),
+        question_(question),
+        frames_(frames),
+        out_(out) {}
+
+  void on_window(const replay::StepWindow& window) override { window_ = &window; }
+
+  void on_end(const replay::Position& at, const Registers& registers,
+              const replay::LiveState& live) override {
+    if (window_ == nullptr) return;
+    std::size_t begin = window_->steps.size();
+    for (const std::size_t frame : frames_) {
+      const auto entry = entry_before(begin, moment_.frames[frame]);
+      if (!entry) return;
+      begin = *entry;
+      replay::StepWindow part;
+      part.thread = window_->thread;
+      part.steps.assign(window_->steps.begin() + static_cast<std::ptrdiff_t>(begin),
+                        window_->steps.end());
+      part.final_registers = window_->final_registers;
+      WindowObserver asked(image_, moment_, code_, question_, frame, out_);
+      asked.on_window(part);
+      asked.on_end(at, registers, live);
+      ++answered;
+      if (!open_at_begin(question_, out_)) return;
+    }
+  }
+
+  std::size_t answered = 0;  ///< of the frames: the question was asked from their entries
+
+ private:
+  /// The newest step before step `end` that begins the activation of `frame`.
+  [[nodiscard]] std::optional<std::size_t> entry_before(std::size_t end,
+                                                        const WalkFrame& frame) const {
+    for (std::size_t i = end; i-- > 0;) {
+      const Registers& step = window_->steps[i];
+      if (step.pc() == frame.code.entry && step.sp() == *frame.frame.cfa - 8) return i;
+    }
+    return std::nullopt;
+  }
+
+  const ProcessImage& image_;
+  const Moment& moment_;
+  const ModuleCode& code_;
+  const WindowQuestion& question_;
+  const std::vector<std::size_t>& frames_;
+  ResolvedSource& out_;
+  const replay::StepWindow* window_ = nullptr;  ///< it stays until the pass has ended
+};
+
 /// What asking one window came to.
 enum class Asked : std::uint8_t { answered, open, too_long };
 
@@ -734,9 +806,10 @@ Result<ResolvedSource> ask_windows(replay::Replay& replay, const ProcessImage& i
   const WindowAsker asker{replay, image, moment, code, question, limits, deadline, stats};
   const ResolvedSource unresolved = out;
   const Address pc = out.source.pc;
-  // Which entry of its function made each frame that the window may begin in? All in one pass.
-  ExecutionObserver entries;
+  // Which entry of its function made each frame that the window may begin in? All in one pass,
+  // which tries to step what follows the right ones as well.
   replay::PassSpec counting;
+  replay::ActivationSpec trial;
   std::vector<std::size_t> frames;
   for (int widened = 0; widened < limits.max_frames; ++widened) {
     const std::size_t i = first + static_cast<std::size_t>(widened);
@@ -745,11 +818,19 @@ Result<ResolvedSource> ask_windows(replay::Replay& replay, const ProcessImage& i
     if (!frame.code.entry || !frame.frame.cfa) break;
     counting.probes.push_back(execution_of(frame.code.entry, image, moment.position.thread));
     counting.probes.back().keep_last = kKeptHits;
+    trial.entries.push_back({frames.size(), *frame.frame.cfa - 8});
     frames.push_back(i);
   }
   if (frames.empty()) return out;
+  // The entries of an activation that lives for long are too far away.
+  trial.syscalls_from =
+      moment.position.syscalls - std::min(moment.position.syscalls, kLongLife - 1);
+  trial.outer_steps = kOuterSteps;
+  trial.budget = kTrialSteps;
+  counting.activation = trial;
   counting.end = moment.mark;
   counting.deadline = deadline;
+  EntriesObserver entries(image, moment, code, question, frames, out);
   CULPRIT_ASSIGN(const auto counted, run_unless_hot(replay, counting, entries, stats));
   if (!counted) {
     out.source.note = "the function is called too often to find this call's entry";
@@ -762,7 +843,8 @@ Result<ResolvedSource> ask_windows(replay::Replay& replay, const ProcessImage& i
 
   bool recent_asked =
       question.to_the_end;  // what came in at the entry is not seen by a shorter window
-  for (std::size_t k = 0; k < frames.size(); ++k) {
+  if (entries.answered > 0 && !open_at_begin(question, out)) return out;
+  for (std::size_t k = entries.answered; k < frames.size(); ++k) {
     const WalkFrame& frame = moment.frames[frames[k]];
     const replay::Hit* entry = nullptr;
     for (const replay::Hit& hit : entries.hits) {
@@ -799,8 +881,7 @@ Result<ResolvedSource> ask_windows(replay::Replay& replay, const ProcessImage& i
       if (recent) return *std::move(recent);
       break;
     }
-    if (out.source.kind != ValueSource::Kind::register_) break;
-    if (question.to_the_end && out.source.value) break;  // what the function was given
+    if (!open_at_begin(question, out)) break;
   }
   return out;
 }
