@@ -11,6 +11,7 @@
 #include "provenance/pass_stats.h"
 #include "provenance/probes.h"
 #include "provenance/slice/window_slice.h"
+#include "provenance/window_answers.h"
 #include "provenance/window_moment.h"
 #include "x86/instruction.h"
 
@@ -278,17 +279,6 @@ std::vector<Station> stations(const WindowSlice& slice, const WindowQuery& query
   }
   return out;
 }
-
-/// What a window is asked: bytes at its end, or, where `at` is set, before the newest execution of
-/// that instruction.
-struct WindowQuestion {
-  Place asked;
-  std::optional<std::uint64_t> value;
-  std::optional<Address> at;
-  /// The answer is where the way begins in the window, not the first named memory on it.
-  bool to_the_end = false;
-  bool number = false;  ///< see ValueQuestion
-};
 
 /// A character that a value was computed from, perhaps.
 struct Character {
@@ -602,64 +592,97 @@ bool open_at_begin(const WindowQuestion& question, const ResolvedSource& out) {
   return !(question.to_the_end && out.source.value);  // what the function was given
 }
 
+/// A question, and how far it has come.
+struct Asking {
+  FrameQuestion asked;
+  ResolvedSource out;
+  std::size_t frames = 0;  ///< of the window's frames: so many entries have been asked from
+  bool settled = false;
+};
+
 /// Counts the entries of some of the moment's frames, innermost first, and asks the window that
-/// came with them, if one did: from the entry of the first frame, then, if that is not enough, of
-/// the next ones.
+/// came with them, if one did: from the entry of a question's own frame, then, if that is not
+/// enough, of the next ones. Where an answer is that the value was loaded through a pointer, it is
+/// asked where that came from: the chain often wants to know.
 class EntriesObserver : public ExecutionObserver {
  public:
   EntriesObserver(const ProcessImage& image, const Moment& moment, const ModuleCode& code,
-                  const WindowQuestion& question, const std::vector<std::size_t>& frames,
-                  ResolvedSource& out)
+                  const std::vector<std::size_t>& frames, int max_frames,
+                  std::vector<Asking>& questions)
       : image_(image),
         moment_(moment),
         code_(code),
-        question_(question),
         frames_(frames),
-        out_(out) {}
+        max_frames_(static_cast<std::size_t>(std::max(max_frames, 1))),
+        questions_(questions) {}
 
-  void on_window(const replay::StepWindow& window) override { window_ = &window; }
-
-  void on_end(const replay::Position& at, const Registers& registers,
-              const replay::LiveState& live) override {
-    if (window_ == nullptr) return;
-    std::size_t begin = window_->steps.size();
+  void on_window(const replay::StepWindow& window) override {
+    std::size_t begin = window.steps.size();
     for (const std::size_t frame : frames_) {
-      const auto entry = entry_before(begin, moment_.frames[frame]);
+      const auto entry = entry_before(window, begin, moment_.frames[frame]);
       if (!entry) return;
       begin = *entry;
-      replay::StepWindow part;
-      part.thread = window_->thread;
-      part.steps.assign(window_->steps.begin() + static_cast<std::ptrdiff_t>(begin),
-                        window_->steps.end());
-      part.final_registers = window_->final_registers;
-      WindowObserver asked(image_, moment_, code_, question_, frame, out_);
-      asked.on_window(part);
-      asked.on_end(at, registers, live);
-      ++answered;
-      if (!open_at_begin(question_, out_)) return;
+      replay::StepWindow& part = parts_.emplace_back();
+      part.thread = window.thread;
+      part.steps.assign(window.steps.begin() + static_cast<std::ptrdiff_t>(begin),
+                        window.steps.end());
+      part.final_registers = window.final_registers;
     }
   }
 
-  std::size_t answered = 0;  ///< of the frames: the question was asked from their entries
+  void on_end(const replay::Position& at, const Registers& registers,
+              const replay::LiveState& live) override {
+    const std::size_t known = questions_.size();
+    for (std::size_t i = 0; i < known; ++i) {
+      ask(questions_[i], at, registers, live);
+      const ValueSource& source = questions_[i].out.source;
+      if (!questions_[i].settled || !source.address) continue;
+      const auto pointer = pointer_of_load(code_, source.pc);
+      if (!pointer) continue;
+      Asking next;
+      next.asked = {source.frame, source.pc, {x86::whole(*pointer), {}, source.pc}};
+      next.out.source.frame = source.frame;
+      next.out.source.pc = source.pc;
+      ask(next, at, registers, live);
+      questions_.push_back(std::move(next));
+    }
+  }
 
  private:
   /// The newest step before step `end` that begins the activation of `frame`.
-  [[nodiscard]] std::optional<std::size_t> entry_before(std::size_t end,
-                                                        const WalkFrame& frame) const {
+  [[nodiscard]] static std::optional<std::size_t> entry_before(const replay::StepWindow& window,
+                                                               std::size_t end,
+                                                               const WalkFrame& frame) {
     for (std::size_t i = end; i-- > 0;) {
-      const Registers& step = window_->steps[i];
+      const Registers& step = window.steps[i];
       if (step.pc() == frame.code.entry && step.sp() == *frame.frame.cfa - 8) return i;
     }
     return std::nullopt;
   }
 
+  void ask(Asking& asking, const replay::Position& at, const Registers& registers,
+           const replay::LiveState& live) const {
+    const auto own = std::find(frames_.begin(), frames_.end(), asking.asked.frame);
+    for (auto k = static_cast<std::size_t>(own - frames_.begin()); k < parts_.size(); ++k) {
+      WindowObserver observer(image_, moment_, code_, asking.asked.question, frames_[k],
+                              asking.out);
+      observer.on_window(parts_[k]);
+      observer.on_end(at, registers, live);
+      ++asking.frames;
+      asking.settled =
+          !open_at_begin(asking.asked.question, asking.out) || asking.frames == max_frames_;
+      if (asking.settled) return;
+    }
+  }
+
   const ProcessImage& image_;
   const Moment& moment_;
   const ModuleCode& code_;
-  const WindowQuestion& question_;
   const std::vector<std::size_t>& frames_;
-  ResolvedSource& out_;
-  const replay::StepWindow* window_ = nullptr;  ///< it stays until the pass has ended
+  std::size_t max_frames_;
+  std::vector<Asking>& questions_;
+  std::vector<replay::StepWindow>
+      parts_;  ///< the window from the entry of each frame, as far as it goes
 };
 
 /// What asking one window came to.
@@ -797,12 +820,14 @@ Result<std::optional<ResolvedSource>> ask_nearby(const WindowAsker& asker, std::
   return nothing;
 }
 
-/// Asks windows that begin at the entry of frame `first` of the moment, or of its callers.
+/// Asks windows that begin at the entry of the question's frame of the moment, or of its callers.
 Result<ResolvedSource> ask_windows(replay::Replay& replay, const ProcessImage& image,
-                                   const Moment& moment, std::size_t first, const ModuleCode& code,
-                                   const WindowQuestion& question, WindowLimits limits,
+                                   const Moment& moment, const ModuleCode& code,
+                                   const FrameQuestion& asked_of, WindowLimits limits,
                                    std::chrono::milliseconds deadline, report::Stats& stats,
-                                   ResolvedSource out) {
+                                   ResolvedSource out, WindowAnswers& answers) {
+  const WindowQuestion& question = asked_of.question;
+  const std::size_t first = asked_of.frame;
   const WindowAsker asker{replay, image, moment, code, question, limits, deadline, stats};
   const ResolvedSource unresolved = out;
   const Address pc = out.source.pc;
@@ -830,7 +855,17 @@ Result<ResolvedSource> ask_windows(replay::Replay& replay, const ProcessImage& i
   counting.activation = trial;
   counting.end = moment.mark;
   counting.deadline = deadline;
-  EntriesObserver entries(image, moment, code, question, frames, out);
+  std::vector<Asking> together(1);
+  together.front().asked = asked_of;
+  together.front().out = out;
+  for (const FrameQuestion& other : answers.open(moment.mark)) {
+    if (other.frame != first || other == asked_of) continue;
+    Asking& next = together.emplace_back();
+    next.asked = other;
+    next.out.source.frame = other.frame;
+    next.out.source.pc = other.pc;
+  }
+  EntriesObserver entries(image, moment, code, frames, limits.max_frames, together);
   CULPRIT_ASSIGN(const auto counted, run_unless_hot(replay, counting, entries, stats));
   if (!counted) {
     out.source.note = "the function is called too often to find this call's entry";
@@ -843,8 +878,12 @@ Result<ResolvedSource> ask_windows(replay::Replay& replay, const ProcessImage& i
 
   bool recent_asked =
       question.to_the_end;  // what came in at the entry is not seen by a shorter window
-  if (entries.answered > 0 && !open_at_begin(question, out)) return out;
-  for (std::size_t k = entries.answered; k < frames.size(); ++k) {
+  for (Asking& asking : together) {
+    if (asking.settled) answers.keep(moment.mark, asking.asked, asking.out, std::nullopt);
+  }
+  out = std::move(together.front().out);
+  if (together.front().settled) return out;
+  for (std::size_t k = together.front().frames; k < frames.size(); ++k) {
     const WalkFrame& frame = moment.frames[frames[k]];
     const replay::Hit* entry = nullptr;
     for (const replay::Hit& hit : entries.hits) {
@@ -888,36 +927,76 @@ Result<ResolvedSource> ask_windows(replay::Replay& replay, const ProcessImage& i
 
 }  // namespace
 
+namespace {
+
+/// The question's own answer, if it is known; else ask_windows(), whose answer is kept.
+Result<ResolvedSource> ask_once(replay::Replay& replay, const ProcessImage& image,
+                                const Moment& moment, const FrameQuestion& asked,
+                                WindowLimits limits, std::chrono::milliseconds deadline,
+                                report::Stats& stats, WindowAnswers& answers) {
+  if (const ResolvedSource* known = answers.find(moment.mark, asked, limits.budget)) return *known;
+  const ModuleCode code(image.modules());
+  ResolvedSource out;
+  out.source.frame = asked.frame;
+  out.source.pc = asked.pc;
+  CULPRIT_ASSIGN(out, ask_windows(replay, image, moment, code, asked, limits, deadline, stats,
+                                  std::move(out), answers));
+  answers.keep(moment.mark, asked, out, limits.budget);
+  return out;
+}
+
+std::optional<FrameQuestion> as_frame_question(const ProcessImage& image, const Moment& moment,
+                                               const ValueQuestion& question, std::uint64_t value) {
+  const auto asked = asked_place(question, moment, ModuleCode(image.modules()));
+  if (!asked) return std::nullopt;
+  return FrameQuestion{question.frame, question.pc, {*asked, value, {}, false, question.number}};
+}
+
+}  // namespace
+
 Result<ResolvedSource> resolve_by_window(replay::Replay& replay, const ProcessImage& image,
                                          const Moment& moment, const ValueQuestion& question,
                                          std::uint64_t value, WindowLimits limits,
-                                         std::chrono::milliseconds deadline, report::Stats& stats) {
-  const ModuleCode code(image.modules());
-  ResolvedSource out;
-  out.source.frame = question.frame;
-  out.source.pc = question.pc;
-  const auto asked = asked_place(question, moment, code);
+                                         std::chrono::milliseconds deadline, report::Stats& stats,
+                                         WindowAnswers& answers) {
+  const auto asked = as_frame_question(image, moment, question, value);
   if (!asked) {
+    ResolvedSource out;
+    out.source.frame = question.frame;
+    out.source.pc = question.pc;
     out.source.note = "the bytes asked for have no known place";
     return out;
   }
-  const WindowQuestion window{*asked, value, std::nullopt, false, question.number};
-  return ask_windows(replay, image, moment, question.frame, code, window, limits, deadline, stats,
-                     std::move(out));
+  return ask_once(replay, image, moment, *asked, limits, deadline, stats, answers);
 }
 
 Result<ResolvedSource> resolve_register_at(replay::Replay& replay, const ProcessImage& image,
                                            const Moment& moment, std::size_t frame, Address pc,
                                            Gpr reg, bool to_the_end, WindowLimits limits,
-                                           std::chrono::milliseconds deadline,
-                                           report::Stats& stats) {
-  const ModuleCode code(image.modules());
-  ResolvedSource out;
-  out.source.frame = frame;
-  out.source.pc = pc;
-  const WindowQuestion window{x86::whole(reg), std::nullopt, pc, to_the_end, false};
-  return ask_windows(replay, image, moment, frame, code, window, limits, deadline, stats,
-                     std::move(out));
+                                           std::chrono::milliseconds deadline, report::Stats& stats,
+                                           WindowAnswers& answers) {
+  const FrameQuestion asked{frame, pc, {x86::whole(reg), {}, pc, to_the_end}};
+  return ask_once(replay, image, moment, asked, limits, deadline, stats, answers);
+}
+
+void expect_by_window(const ProcessImage& image, const Moment& moment,
+                      const ValueQuestion& question, std::uint64_t value, WindowAnswers& answers) {
+  if (auto asked = as_frame_question(image, moment, question, value))
+    answers.expect(moment.mark, *std::move(asked));
+}
+
+void expect_register_at(const Moment& moment, std::size_t frame, Address pc, Gpr reg,
+                        bool to_the_end, WindowAnswers& answers) {
+  answers.expect(moment.mark, {frame, pc, {x86::whole(reg), {}, pc, to_the_end}});
+}
+
+std::optional<Gpr> pointer_of_load(const MemoryReader& code, Address pc) {
+  const auto load = x86::decode_at(code, pc);
+  if (!load.ok() || load->memory.empty() || load->memory.front().base == Gpr::rsp ||
+      load->memory.front().rip_relative) {
+    return std::nullopt;
+  }
+  return load->memory.front().base;
 }
 
 }  // namespace culprit::provenance
