@@ -563,6 +563,41 @@ TEST(ForwardReplayE2e, AnActivationThatHasReturnedGivesNoWindow) {
   EXPECT_EQ(second->window->steps, explicit_window(*recording, *wanted, 1));
 }
 
+TEST(ForwardReplayE2e, APassThatStopsTooOftenIsGivenUp) {
+  Recording* recording = record("hot", {"1000"});
+  ASSERT_NE(recording, nullptr);
+  PassSpec spec;
+  spec.probes = {write_probe(recording->at("slot"))};
+  spec.probes[0].keep_last = 1;
+  spec.stop_budget = 1'000;
+  Notes all;
+  RUN_PASS(result, recording, spec, all);
+  EXPECT_TRUE(result->end_reached);
+  EXPECT_GE(result->raw_hits[0], 1'000U) << "all of the loop; the kernel's changes cost no stop";
+
+  const auto given_up = [&](const PassSpec& cheaper) {
+    Notes notes;
+    const auto refused = recording->replay->run(cheaper, notes);
+    return !refused.ok() && refused.error().code == ErrorCode::bad_input && !notes.end &&
+           notes.hits.empty();
+  };
+  spec.stop_budget = 999;
+  EXPECT_TRUE(given_up(spec));
+  // What a filter drops, or a mark only counts, has stopped the program as well.
+  PassSpec filtered = spec;
+  filtered.probes[0].filter = ValueFilter{0xffff'ffff};
+  EXPECT_TRUE(given_up(filtered));
+  PassSpec marked;
+  marked.stop_budget = 999;
+  marked.end = hit_mark(write_probe(recording->at("slot")), 1'001);  // the first is the exec's
+  EXPECT_TRUE(given_up(marked));
+  // It ends before it has stopped so often.
+  marked.end.ordinal = 500;
+  Notes early;
+  RUN_PASS(ended, recording, marked, early);
+  EXPECT_TRUE(ended->end_reached);
+}
+
 TEST(ForwardReplayE2e, AStepWindowKeepsTheNewestSteps) {
   Recording* recording = record("hot", {"1000"});
   ASSERT_NE(recording, nullptr);
