@@ -327,6 +327,7 @@ bool PassEngine::step(Task& task, const Registers& registers) {
   if (!same_but_resume_flag(task.step_from, registers) || steps_.total() == 0) steps_.add(registers);
   if (spec_.activation && activation_over(registers)) {
     leave_activation();
+    set_dr6(task.real, 0);  // rr must not see our step
     const auto signal = static_cast<std::uintptr_t>(task.last_resume.signal);
     task.last_resume.signal = 0;
     return raw_ptrace(task.last_resume.request, task.real, 0, signal) >= 0;
