@@ -22,7 +22,7 @@
 //           frame each,
 //           until GoOn or Finish. Elsewhere the driver may only send Finish, which the agent looks
 //           for now and then.
-//   agent:  StepInfo + StepChunk* if a window was asked for and begun; kept Hits: before
+//   agent:  StepInfo + StepChunk* if a window was asked for and stands; kept Hits: before
 //   EndReached, or
 //           where the end mark was not reached, before Done.
 //   agent:  Done. Or Failed.
@@ -44,11 +44,12 @@
 
 namespace culprit::agent::wire {
 
-inline constexpr std::uint32_t kVersion = 3;
+inline constexpr std::uint32_t kVersion = 4;
 inline constexpr std::uint32_t kMaxRead = 1 << 20;           ///< bytes of one ReadMemory
 inline constexpr std::uint32_t kMaxFrame = kMaxRead + 4096;  ///< of `length`
 inline constexpr std::size_t kMaxUnits = 4;                  ///< x86-64 debug address registers
 inline constexpr std::size_t kMaxProbes = 16;                ///< probes and marks' own probes
+inline constexpr std::size_t kMaxActivations = 4;            ///< that one pass can look for
 inline constexpr std::size_t kMaxText = 4096;
 inline constexpr std::size_t kMaxHeapFunctions = 64;
 inline constexpr std::size_t kMaxHeapStack = 1024;  ///< bytes of the stack kept with an allocator call
@@ -586,6 +587,30 @@ struct HeapSpec {
   }
 };
 
+/// Asks for a step window that begins at the newest entry of an activation, whichever entry that
+/// is: each that looks right is stepped, and thrown away when it returns or the next one comes.
+struct ActivationSpec {
+  struct Entry {
+    std::uint8_t probe = 0;  ///< index into Spec::probes: an execute probe of one thread
+    std::uint64_t sp = 0;    ///< rsp at the entry
+    template <typename A>
+    void fields(A& a) {
+      a(probe, sp);
+    }
+  };
+  std::vector<Entry> entries;  ///< innermost first, then its callers
+  std::uint64_t syscalls_from =
+      0;  ///< entries after fewer system calls of the thread are not stepped
+  std::uint32_t outer_steps =
+      0;                     ///< a caller is stepped so far at most, up to the innermost's entry
+  std::uint64_t budget = 0;  ///< instructions stepped altogether; then none is any more
+  template <typename A>
+  void fields(A& a) {
+    a.list(entries, kMaxActivations);
+    a(syscalls_from, outer_steps, budget);
+  }
+};
+
 struct Spec {
   static constexpr Type type = Type::spec;
   std::int32_t first_thread = 0;
@@ -599,12 +624,13 @@ struct Spec {
   std::uint64_t max_hits = 0;
   std::uint64_t stop_budget = 0;  ///< more stops at debug registers end the pass (too_many_hits); 0: none
   std::optional<HeapSpec> heap;
+  std::optional<ActivationSpec> activation;  ///< not together with `begin` or `heap`
   template <typename A>
   void fields(A& a) {
     a(first_thread);
     a.list(units, kMaxUnits);
     a.list(probes, kMaxProbes);
-    a(end, begin, max_steps, step_budget, map_events, max_hits, stop_budget, heap);
+    a(end, begin, max_steps, step_budget, map_events, max_hits, stop_budget, heap, activation);
   }
 };
 

@@ -21,6 +21,7 @@
 #include "provenance/region_life.h"
 #include "provenance/source_passes.h"
 #include "provenance/start_block.h"
+#include "provenance/window_answers.h"
 
 namespace culprit::provenance {
 
@@ -50,6 +51,16 @@ struct Link {
 };
 
 using Clock = std::chrono::steady_clock;
+
+/// A search for a writer, and what it found.
+struct PastSearch {
+  ProcessId process;
+  Slot slot;
+  replay::Mark before;
+  std::optional<Activation> owner;
+  bool with_heap = false;
+  LastWriter found;
+};
 
 /// One triage. Holds everything that its steps share.
 class Chain {
@@ -85,6 +96,10 @@ class Chain {
   /// The same for the bytes that a writer put into the link's slot: a copying function is taken by its
   /// contract.
   Result<ResolvedSource> resolve_stored(const ValueQuestion& question, const WriterHit& writer);
+  /// find_last_writer(), asked once for each slot and moment.
+  Result<LastWriter> last_writer(const Slot& slot, const replay::Mark& before,
+                                 const std::optional<Activation>& owner, bool with_heap,
+                                 const Moment* reader = nullptr);
   void resolve_origin(WriterHit& writer, ResolvedSource& resolved, const Slot& slot);
   void no_writer(const LastWriter& found);
   /// What else was at the addresses of a mapping before, if anything was.
@@ -197,10 +212,11 @@ class Chain {
   /// `reader`: who read what was stored at `stored`; null if that is not known.
   MeantElsewhere meant_elsewhere(const WriterHit& writer, Address stored, const Link::Reader* reader);
   std::optional<ObjectBounds> array_by_reader(const Link::Reader* reader, std::uint64_t pointer,
-                                              Address stored);
+                                              Address stored, const std::vector<SeenObject>& seen);
   void add_intended(const MeantElsewhere& meant, const Slot& stored);
   /// If the store was the last step of a run over the object: the step before, as a side branch.
   void add_step_before_end(const WriterHit& writer, const ObjectBounds& object, std::uint32_t store);
+  void expect_ways_of_store(const WriterHit& writer);
   /// Where the index of an indexed store came from: a side branch of the store's hop.
   void add_way_of_index(const WriterHit& writer, std::uint32_t store);
   bool through_overwritten_pointer(const LastWriter& found, const ResolvedSource& resolved);
@@ -242,6 +258,8 @@ class Chain {
   std::optional<report::ValueBytes> bytes_;  ///< of the suspect that the chain is about, if not all
   std::optional<Link::Reader> first_reader_;  ///< who read the first link's slot
   bool way_of_pointer_ = false;      ///< the report has it, or it was not found
+  WindowAnswers answers_;
+  std::vector<PastSearch> searches_;
   int pointers_checked_ = 0;  ///< stores whose pointer was followed with passes of its own
 };
 

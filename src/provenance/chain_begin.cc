@@ -298,7 +298,7 @@ void Chain::begin_at_release(const AbortScene& scene, report::Suspect& out) {
       resolved.source.kind == ValueSource::Kind::unknown ||
       resolved.source.kind == ValueSource::Kind::arithmetic) {
     auto better = resolve_register_at(replay_, *image_, scene_.moment, caller, call, Gpr::rdi,
-                                      false, WindowLimits{}, remaining(), report_.stats);
+                                      false, WindowLimits{}, remaining(), report_.stats, answers_);
     if (!better.ok()) return again ? void() : stop(better.error());
     if (better->source.kind != ValueSource::Kind::unknown) resolved = *std::move(better);
   }

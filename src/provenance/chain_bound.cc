@@ -20,7 +20,7 @@ void Chain::add_way_of_bound(const ResolvedSource& index, const Moment& moment) 
   std::optional<std::uint64_t> value = bound.value;
   if (bound.reg) {
     auto found = resolve_register_at(replay_, *image_, moment, *frame, bound.pc, *bound.reg, false,
-                                     kAside, remaining(), report_.stats);
+                                     kAside, remaining(), report_.stats, answers_);
     if (!found.ok()) return;
     made = *std::move(found);
   } else if (bound.memory && index.bound_place) {

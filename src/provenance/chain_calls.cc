@@ -38,7 +38,7 @@ void Chain::add_way_of_argument(const Moment& call, Gpr argument, bool number, s
   const ValueQuestion question{1, call.frames[1].frame.pc, false, x86::whole(argument), number};
   const std::uint64_t value = call.registers[argument];
   auto made = resolve_by_window(replay_, *image_, call, question, value, kAside, remaining(),
-                                report_.stats);
+                                report_.stats, answers_);
   if (!made.ok()) return;
   report::Hop& asked = report_.hops[parent];
   if (number && asked.inputs.empty()) asked.inputs = report_inputs(made->source);

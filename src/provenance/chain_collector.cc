@@ -93,7 +93,7 @@ void Chain::add_kept_reference(const Link::Reader& reader) {
   const auto sweep = static_cast<std::uint32_t>(report_.hops.size() - 1);
   auto pointer =
       pointer_of_access(replay_, *image_, reader.moment, reader.frame, reader.pc, *reader.pointer,
-                        false, WindowLimits{}, remaining(), report_.stats);
+                        false, WindowLimits{}, remaining(), report_.stats, answers_);
   if (!pointer.ok() || !*pointer || !(*pointer)->source.place) return;
   const ValueSource& source = (*pointer)->source.source;
   if (source.kind != ValueSource::Kind::memory || !source.address || source.size != 8) return;

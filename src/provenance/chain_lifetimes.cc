@@ -131,9 +131,10 @@ Result<std::optional<replay::HeapBlock>> Chain::block_of_old_pointer(
     if (!from_memory || !source.address || source.size != 8) return nothing;
     if (source.kind == ValueSource::Kind::arithmetic) value = *source.value;
     const Slot slot{*source.address, 8, value};
-    CULPRIT_ASSIGN(LastWriter stored,
-                   find_last_writer(replay_, *image_, slot, moment.mark, std::nullopt, true,
-                                    remaining(), report_.stats));
+    // The owner is for those who follow the same pointer later.
+    std::optional<Activation> owner;
+    if (pointer.place) owner = pointer.place->activation;
+    CULPRIT_ASSIGN(LastWriter stored, last_writer(slot, moment.mark, owner, true));
     if (!stored.writer || !stored.writer->writer || !stored.writer->value_blocks) return nothing;
     WriterHit& writer = *stored.writer;
     const replay::HeapBlock* then = living_block(*writer.value_blocks);
@@ -163,9 +164,9 @@ bool Chain::read_through_old_pointer(const LastWriter& found, const ResolvedSour
     return false;
   }
   begin_phase("finding out whom the pointer to the bad value was made for");
-  auto pointer =
-      pointer_of_access(replay_, *image_, link.reader->moment, link.reader->frame, link.reader->pc,
-                        *link.reader->pointer, false, WindowLimits{}, remaining(), report_.stats);
+  auto pointer = pointer_of_access(replay_, *image_, link.reader->moment, link.reader->frame,
+                                   link.reader->pc, *link.reader->pointer, false, WindowLimits{},
+                                   remaining(), report_.stats, answers_);
   if (!pointer.ok() || !*pointer) return false;
   auto old = block_of_old_pointer((*pointer)->source, (*pointer)->value, link.reader->moment,
                                   *found.blocks);

@@ -26,6 +26,13 @@ const x86::MemOperand* operand_of(const WriterHit& writer) {
   return writer.writer->operand < memory.size() ? &memory[writer.writer->operand] : nullptr;
 }
 
+/// The register that the store's operand adds to its pointer.
+std::optional<Gpr> index_of(const WriterHit& writer) {
+  const x86::MemOperand* operand = operand_of(writer);
+  if (operand == nullptr || !operand->index) return std::nullopt;
+  return writer.pointer_register == operand->index ? operand->base : operand->index;
+}
+
 /// One element of an array at a time: no copy of a whole object.
 bool stores_an_element(const WriterHit& writer) {
   return !writer.writer->instruction.repeated && writer.writer->written &&
@@ -37,8 +44,12 @@ bool stores_an_element(const WriterHit& writer) {
 /// In the types that the reader of the slot knows: the array that `pointer` points into, if the
 /// store left it.
 std::optional<ObjectBounds> Chain::array_by_reader(const Link::Reader* reader,
-                                                   std::uint64_t pointer, Address stored) {
+                                                   std::uint64_t pointer, Address stored,
+                                                   const std::vector<SeenObject>& seen) {
   if (reader == nullptr) return std::nullopt;
+  for (const SeenObject& known : seen) {
+    if (known.pointer == Address{pointer}) return known.meant.array;
+  }
   auto meant = object_meant(replay_, *image_, reader->moment, Address{pointer}, stored, remaining(),
                             report_.stats);
   if (!meant.ok()) return std::nullopt;
@@ -50,8 +61,9 @@ Chain::MeantElsewhere Chain::meant_elsewhere(const WriterHit& writer, Address st
   MeantElsewhere out;
   // With a displacement the operand names a member of an object, or an element before the first.
   const auto ask_reader = [&](std::uint64_t first, std::uint64_t disp) {
-    out.intended = array_by_reader(reader, first + disp, stored);
-    if (!out.intended && disp != 0) out.intended = array_by_reader(reader, first, stored);
+    out.intended = array_by_reader(reader, first + disp, stored, writer.seen_by_reader);
+    if (!out.intended && disp != 0)
+      out.intended = array_by_reader(reader, first, stored, writer.seen_by_reader);
     out.by_reader = out.intended.has_value();
   };
   const bool reused = writer.blocks && recycled(*writer.blocks);
@@ -101,13 +113,15 @@ Chain::MeantElsewhere Chain::meant_elsewhere(const WriterHit& writer, Address st
   ++pointers_checked_;
   auto pointer = pointer_of_access(replay_, *image_, writer.moment, writer.frame,
                                    writer.writer->instruction.address, *writer.pointer_register,
-                                   true, kAside, remaining(), report_.stats);
+                                   true, kAside, remaining(), report_.stats, answers_);
   if (!pointer.ok() || !*pointer) return out;
   const std::uint64_t value = (*pointer)->value;
   const bool moved = writer.pointer && value != *writer.pointer;
   const auto disp = static_cast<std::uint64_t>(indexed && operand->base ? operand->disp : 0);
-  auto meant = object_meant(replay_, *image_, writer.moment, Address{value + disp}, stored,
-                            remaining(), report_.stats);
+  const bool known = writer.named && writer.named->pointer == Address{value + disp};
+  auto meant = known ? Result<IntendedObject>(writer.named->meant)
+                     : object_meant(replay_, *image_, writer.moment, Address{value + disp}, stored,
+                                    remaining(), report_.stats);
   if (!meant.ok()) return out;
   if (goes_out_of(meant->object, value, stored)) {
     out.intended = std::move(meant->object);
@@ -120,7 +134,7 @@ Chain::MeantElsewhere Chain::meant_elsewhere(const WriterHit& writer, Address st
     if (!out.old && (*pointer)->source.source.kind == ValueSource::Kind::register_) {
       auto given = pointer_of_access(replay_, *image_, writer.moment, writer.frame,
                                      writer.writer->instruction.address, *writer.pointer_register,
-                                     false, kAside, remaining(), report_.stats);
+                                     false, kAside, remaining(), report_.stats, answers_);
       if (given.ok() && *given) {
         made =
             block_of_old_pointer((*given)->source, (*given)->value, writer.moment, *writer.blocks);
@@ -144,6 +158,7 @@ bool Chain::written_through_bad_pointer(const LastWriter& found, const ResolvedS
   }
   const WriterHit& writer = *found.writer;
   const Slot slot = link_->slot;
+  expect_ways_of_store(writer);
   MeantElsewhere meant =
       meant_elsewhere(writer, slot.address, link_->reader ? &*link_->reader : nullptr);
   if (!meant.intended && !meant.old) return through_overwritten_pointer(found, resolved);
@@ -192,16 +207,29 @@ void Chain::add_step_before_end(const WriterHit& writer, const ObjectBounds& obj
   add_side(std::move(hop), store);
 }
 
+/// A window that tells where the store's pointer came from is asked for what was stored, and for
+/// the index, as well: one of the two is asked next.
+void Chain::expect_ways_of_store(const WriterHit& writer) {
+  const Address pc = writer.writer->instruction.address;
+  if (const auto index = index_of(writer)) {
+    expect_register_at(writer.moment, writer.frame, pc, *index, false, answers_);
+  }
+  const ValueSource::Kind kind = writer.source.kind;
+  if (kind == ValueSource::Kind::register_ || kind == ValueSource::Kind::unknown ||
+      kind == ValueSource::Kind::arithmetic) {
+    const StoredBytes stored = stored_bytes(*writer.writer, link_->slot);
+    expect_by_window(*image_, writer.moment, {writer.frame, pc, true, stored}, link_->slot.value,
+                     answers_);
+  }
+}
+
 void Chain::add_way_of_index(const WriterHit& writer, std::uint32_t store) {
-  const x86::MemOperand* operand = operand_of(writer);
-  if (operand == nullptr || !operand->index) return;
-  const bool swapped = writer.pointer_register == operand->index;
-  const auto index = swapped ? operand->base : operand->index;
+  const auto index = index_of(writer);
   if (!index) return;
   begin_phase("finding where the index came from");
   auto made = resolve_register_at(replay_, *image_, writer.moment, writer.frame,
                                   writer.writer->instruction.address, *index, false, kAside,
-                                  remaining(), report_.stats);
+                                  remaining(), report_.stats, answers_);
   if (!made.ok()) return;
   const std::uint64_t value = made->source.value.value_or(0);
   follow_copies(*std::move(made), writer.moment, value, store, "the index");
@@ -225,8 +253,7 @@ bool Chain::through_overwritten_pointer(const LastWriter& found, const ResolvedS
   }
   begin_phase("finding out who made the pointer that the store went through");
   const Slot slot{*pointer.address, 8, *writer.pointer};
-  auto made = find_last_writer(replay_, *image_, slot, writer.moment.mark, std::nullopt, true,
-                               remaining(), report_.stats);
+  auto made = last_writer(slot, writer.moment.mark, std::nullopt, true);
   if (!made.ok() || !made->writer || made->writer->hit.kernel || !made->writer->writer ||
       in_allocator(*image_, made->writer->moment.frames)) {
     return false;

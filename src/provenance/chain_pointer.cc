@@ -59,7 +59,7 @@ void Chain::add_way_of_pointer(const Link::Reader& reader) {
   begin_phase("finding out how the pointer came to the code that used it");
   auto pointer =
       pointer_of_access(replay_, *image_, reader.moment, reader.frame, reader.pc, *reader.pointer,
-                        false, WindowLimits{}, remaining(), report_.stats);
+                        false, WindowLimits{}, remaining(), report_.stats, answers_);
   if (!pointer.ok() || !*pointer) return;
   follow_pointer((*pointer)->source, reader.moment, (*pointer)->value, 0);
 }
@@ -119,8 +119,7 @@ void Chain::follow_copies(ResolvedSource source, Moment moment, std::uint64_t va
                     low_bytes(value, source.source.offset, source.source.size)};
     std::optional<Activation> owner;
     if (source.place) owner = source.place->activation;
-    auto found = find_last_writer(replay_, *image_, slot, moment.mark, owner, false, remaining(),
-                                  report_.stats);
+    auto found = last_writer(slot, moment.mark, owner, false);
     if (!found.ok() || !found->writer || found->writer->hit.kernel || !found->writer->writer ||
         found->older_than_owner.value_or(false)) {
       return;
@@ -184,7 +183,7 @@ void Chain::add_asked_size(const ResolvedSource& null, const Moment& user) {
   begin_phase("finding where the size came from");
   auto made = resolve_register_at(
       replay_, *image_, user, static_cast<std::size_t>(frame - user.frames.begin()),
-      caller.frame.pc, argument, false, kAside, remaining(), report_.stats);
+      caller.frame.pc, argument, false, kAside, remaining(), report_.stats, answers_);
   if (!made.ok()) return;
   follow_copies(*std::move(made), user, size, asked, "the size");
 }

@@ -15,9 +15,13 @@ class ScopeObserver : public replay::PassObserver {
   ScopeObserver(const ProcessImage& image, const Moment& moment) : image_(image), moment_(moment) {}
 
   void on_end(const replay::Position&, const Registers&, const replay::LiveState& live) override {
-    const CachedMemory memory(live);
+    look(CachedMemory(live));
+  }
+
+  void look(const MemoryReader& memory) {
     if (pointer && holder)
       meant = ended_variable_pointed_to(image_, moment_, user, *holder, *pointer, memory);
+    ended.clear();
     for (const report::Owner* owner : owners)
       ended.push_back(scope_has_ended(image_, moment_, *owner, memory));
   }
@@ -71,12 +75,16 @@ void Chain::explain_ended_scopes() {
   }
   if (kept.empty() && !observer.pointer) return;
   begin_phase("looking whose scope had ended");
-  replay::PassSpec spec;
-  spec.end = candidate_.mark;
-  spec.deadline = remaining();
-  const auto pass = replay_.run(spec, observer);
-  if (!pass.ok()) return;
-  count(report_.stats, *pass);
+  observer.look(scene_.stack);
+  if (scene_.stack.missed()) {
+    // Not all of it lies on the stack.
+    replay::PassSpec spec;
+    spec.end = candidate_.mark;
+    spec.deadline = remaining();
+    const auto pass = replay_.run(spec, observer);
+    if (!pass.ok()) return;
+    count(report_.stats, *pass);
+  }
   for (std::size_t i = 0; i < kept.size() && i < observer.ended.size(); ++i) {
     if (!observer.ended[i]) continue;
     report_.hops[kept[i]].location->owner->life.died.emplace().description = "its scope had ended";

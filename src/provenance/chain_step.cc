@@ -9,6 +9,7 @@
 #include "provenance/copy_contract.h"
 #include "provenance/heap.h"
 #include "provenance/naming.h"
+#include "provenance/probes.h"
 
 namespace culprit::provenance {
 
@@ -27,7 +28,7 @@ Result<ResolvedSource> Chain::resolve(const Moment& moment, const ValueQuestion&
       kind == ValueSource::Kind::unknown || kind == ValueSource::Kind::arithmetic) {
     CULPRIT_ASSIGN(ResolvedSource window,
                    resolve_by_window(replay_, *image_, moment, question, value, WindowLimits{},
-                                     remaining(), report_.stats));
+                                     remaining(), report_.stats, answers_));
     // The window's answer counts if it says more than the straight-line one did.
     if (window.source.kind != ValueSource::Kind::unknown) return window;
   }
@@ -42,6 +43,27 @@ Result<ResolvedSource> Chain::resolve_stored(const ValueQuestion& question,
     if (copied) return *std::move(copied);
   }
   return resolve(writer.moment, question, writer.source, writer.source_place, link_->slot.value);
+}
+
+Result<LastWriter> Chain::last_writer(const Slot& slot, const replay::Mark& before,
+                                      const std::optional<Activation>& owner, bool with_heap,
+                                      const Moment* reader) {
+  const auto same_owner = [&](const PastSearch& past) {
+    // What is known of an owner does not hurt those who did not ask.
+    return !owner || (past.owner && past.owner->entry == owner->entry &&
+                      past.owner->cfa == owner->cfa && past.owner->thread == owner->thread);
+  };
+  for (const PastSearch& past : searches_) {
+    if (past.process == image_->process() && past.slot.address == slot.address &&
+        past.slot.size == slot.size && past.slot.value == slot.value &&
+        same_moment(past.before, before) && same_owner(past) && (past.with_heap || !with_heap)) {
+      return past.found;
+    }
+  }
+  CULPRIT_ASSIGN(LastWriter found, find_last_writer(replay_, *image_, slot, before, owner,
+                                                    with_heap, remaining(), report_.stats, reader));
+  searches_.push_back({image_->process(), slot, before, owner, with_heap, found});
+  return found;
 }
 
 /// The origin of a stale value is worth one more look: compilers spill, so the store's own source
@@ -214,8 +236,8 @@ bool Chain::step() {
   if (follow_shared_memory()) return true;
   begin_phase(fmt::format("finding the last writer of {}", name_of(link_->place.location)));
   const auto search = [&] {
-    return find_last_writer(replay_, *image_, link_->slot, link_->before, link_->place.activation,
-                            true, remaining(), report_.stats);
+    return last_writer(link_->slot, link_->before, link_->place.activation, true,
+                       link_->reader ? &link_->reader->moment : nullptr);
   };
   auto found = search();
   if (!found.ok() && found.error().code == ErrorCode::replay_failed && image_->heap() != nullptr) {
@@ -367,11 +389,7 @@ bool Chain::go_on(const ResolvedSource& resolved, const Moment& moment,
     const std::vector<WalkFrame>& frames =
         resolved.frames.empty() ? moment.frames : resolved.frames;
     next.reader = Link::Reader{moment, source.frame, source.pc, {}, in_allocator(*image_, frames)};
-    const auto load = x86::decode_at(ModuleCode(image_->modules()), source.pc);
-    if (load.ok() && !load->memory.empty() && load->memory.front().base != Gpr::rsp &&
-        !load->memory.front().rip_relative) {
-      next.reader->pointer = load->memory.front().base;
-    }
+    next.reader->pointer = pointer_of_load(ModuleCode(image_->modules()), source.pc);
     link_ = std::move(next);
     return true;
   };

@@ -148,6 +148,7 @@ class CrashObserver : public replay::PassObserver {
     image_.verify(memory);
     scene.moment.mark = candidate_.mark;
     stand_at(image_, at, registers, memory, scene.moment);
+    scene.stack = StackCopy(scene.moment, memory);
     look_at_named(memory);
     check_heap(live);
     const auto trap = candidate_.deterministic ? trap_at(registers, memory) : std::nullopt;

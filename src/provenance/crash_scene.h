@@ -16,6 +16,7 @@
 #include "provenance/last_writer.h"
 #include "provenance/moment.h"
 #include "provenance/process_image.h"
+#include "provenance/stack_copy.h"
 #include "provenance/value_source.h"
 #include "replay/replay.h"
 #include "report/model.h"
@@ -54,6 +55,7 @@ struct SlotName {
 /// What the crash stop shows.
 struct CrashScene {
   Moment moment;
+  StackCopy stack;  ///< of the moment
   std::optional<FaultingAccess> fault;
   /// The source of the faulting pointer, sliced at the stop.
   std::optional<ValueSource> fault_source;

@@ -66,10 +66,30 @@ void examine_pointer(const ProcessImage& image, const Slot& slot, const replay::
                                         out.pointer_source.size, memory);
   }
   out.pointer_object = object_at(image, out.moment, Address{*out.pointer}, live);
+  const Address named = Address{*out.pointer} + (operand.index && operand.base ? operand.disp : 0);
+  out.named = SeenObject{named, object_meant_at(image, out.moment, named, slot.address, live)};
   if (operand.index && out.pointer_direct) {
-    const auto disp = operand.base ? operand.disp : 0;
-    out.array = array_left(image, out.moment, Address{*out.pointer} + disp, slot.address, live);
+    out.array = array_left(image, out.moment, named, slot.address, live);
   }
+}
+
+/// What the pointer of an indexed store leads to at the moment of the slot's reader, with the
+/// operand's displacement and without.
+std::vector<SeenObject> seen_by(const ProcessImage& image, const Moment& reader, const Slot& slot,
+                                const WriterHit& writer, const replay::LiveState& live) {
+  std::vector<SeenObject> out;
+  if (!writer.writer || !writer.pointer || writer.writer->instruction.repeated) return out;
+  const auto& operands = writer.writer->instruction.memory;
+  if (writer.writer->operand >= operands.size()) return out;
+  const x86::MemOperand& operand = operands[writer.writer->operand];
+  if (!operand.index) return out;
+  const Address first{*writer.pointer};
+  const auto ask = [&](Address pointer) {
+    out.push_back({pointer, object_meant_at(image, reader, pointer, slot.address, live)});
+  };
+  if (operand.base && operand.disp != 0) ask(first + operand.disp);
+  ask(first);
+  return out;
 }
 
 /// How many of the earlier `hits` look the same as `last` to somebody who stands at `last`'s previous
@@ -118,8 +138,12 @@ class WriterObserver : public replay::PassObserver {
 
   void on_end(const replay::Position&, const Registers&, const replay::LiveState& live) override {
     if (auto found = live.heap_blocks(slot_.address); found.ok()) blocks = *std::move(found);
+    if (reader != nullptr && writer) {
+      writer->seen_by_reader = seen_by(image_, *reader, slot_, *writer, live);
+    }
   }
 
+  const Moment* reader = nullptr;  ///< in: the moment of the end, if the slot was read there
   std::optional<replay::HeapBlocks> blocks;
   std::optional<WriterHit> writer;
   std::optional<replay::Hit> newest;
@@ -251,6 +275,16 @@ std::optional<ObjectBounds> array_left(const ProcessImage& image, const Moment& 
   return out;
 }
 
+IntendedObject object_meant_at(const ProcessImage& image, const Moment& moment, Address pointer,
+                               Address stored, const replay::LiveState& live) {
+  IntendedObject out;
+  out.object = object_at(image, moment, pointer, live);
+  if (out.object && out.object->range.contains(stored)) {
+    out.array = array_left(image, moment, pointer, stored, live);
+  }
+  return out;
+}
+
 replay::Probe Slot::probe() const {
   replay::Probe probe;
   probe.kind = replay::ProbeKind::write;
@@ -346,8 +380,9 @@ constexpr std::uint64_t kHotSearch = 400'000;
 /// an owner.
 Result<LastWriter> search(replay::Replay& replay, const ProcessImage& image, const Slot& slot,
                           replay::PassSpec spec, const std::optional<Activation>& owner,
-                          report::Stats& stats) {
+                          const Moment* reader, report::Stats& stats) {
   WriterObserver observer(image, slot, spec.probes.front(), owner);
+  observer.reader = reader;
   CULPRIT_ASSIGN(replay::PassResult pass, replay.run(spec, observer));
   count(stats, pass);
   if (!observer.too_many) return outcome(observer, pass, std::move(observer.writer));
@@ -374,7 +409,8 @@ Result<LastWriter> search(replay::Replay& replay, const ProcessImage& image, con
 Result<LastWriter> find_last_writer(replay::Replay& replay, const ProcessImage& image,
                                     const Slot& slot, const replay::Mark& before,
                                     const std::optional<Activation>& owner, bool with_heap,
-                                    std::chrono::milliseconds deadline, report::Stats& stats) {
+                                    std::chrono::milliseconds deadline, report::Stats& stats,
+                                    const Moment* reader) {
   replay::PassSpec spec;
   spec.probes.push_back(slot.probe());
   spec.probes.front().live = true;
@@ -388,15 +424,17 @@ Result<LastWriter> find_last_writer(replay::Replay& replay, const ProcessImage& 
     both.probes.back().keep_last = kKeptEntries;
     both.stop_budget = kHotSearch;
     const auto started = std::chrono::steady_clock::now();
-    auto found = search(replay, image, slot, std::move(both), owner, stats);
-    if (found.ok() || found.error().code != ErrorCode::bad_input) return found;
-    // The owner's function is called all the time, or the slot is written all the time. Who wrote it is
-    // worth more than whether that was before the owner's entry.
-    stats.passes += 1;
+    auto found = search(replay, image, slot, std::move(both), owner, reader, stats);
+    const bool too_hot = !found.ok() && found.error().code == ErrorCode::bad_input;
+    if (!too_hot && (found.ok() || found.error().code != ErrorCode::usage)) return found;
+    // The owner's function is called all the time, or the slot is written all the time, or there is
+    // no debug register left for it. Who wrote it is worth more than whether that was before the
+    // owner's entry.
+    if (too_hot) stats.passes += 1;
     spec.deadline -= std::chrono::duration_cast<std::chrono::milliseconds>(
         std::chrono::steady_clock::now() - started);
   }
-  return search(replay, image, slot, std::move(spec), std::nullopt, stats);
+  return search(replay, image, slot, std::move(spec), std::nullopt, reader, stats);
 }
 
 }  // namespace culprit::provenance

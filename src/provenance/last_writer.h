@@ -58,6 +58,23 @@ struct ObjectBounds {
                                                      Address first, Address other,
                                                      const replay::LiveState& live);
 
+/// What a pointer was meant for, at a moment.
+struct IntendedObject {
+  std::optional<ObjectBounds> object;  ///< that holds the pointer
+  std::optional<ObjectBounds> array;   ///< in the object: see array_left()
+};
+
+/// `stored`: where the store went.
+[[nodiscard]] IntendedObject object_meant_at(const ProcessImage& image, const Moment& moment,
+                                             Address pointer, Address stored,
+                                             const replay::LiveState& live);
+
+/// What object_meant_at() says of a pointer, asked while the replay stood there anyway.
+struct SeenObject {
+  Address pointer;
+  IntendedObject meant;
+};
+
 /// One write of the slot, examined while the replay stood at it.
 struct WriterHit {
   Moment moment;                               ///< just after the store
@@ -84,6 +101,11 @@ struct WriterHit {
   std::optional<ObjectBounds> pointer_object;  ///< what the pointer points into
   /// The array, inside an object, whose first element the operand names before its index is added.
   std::optional<ObjectBounds> array;
+  /// What the operand names, as it was before its index was added.
+  std::optional<SeenObject> named;
+  /// The same at the moment before which the writer was searched for, in the types of the code
+  /// there.
+  std::vector<SeenObject> seen_by_reader;
   /// Writes of the same value that stopped at the same instruction with the same stack pointer since
   /// the thread's last system call, before this one. None if there were too many to tell.
   std::optional<std::uint64_t> repeats;
@@ -113,13 +135,13 @@ struct LastWriter {
                                       replay::Mark mark, const replay::Hit& hit,
                                       const replay::LiveState& live);
 
-/// One forward pass, two more where the value is written very often. `with_heap`: the pass keeps the heap's
-/// book, if the process has an allocator. Errors: those of Replay::run.
-[[nodiscard]] Result<LastWriter> find_last_writer(replay::Replay& replay, const ProcessImage& image,
-                                                  const Slot& slot, const replay::Mark& before,
-                                                  const std::optional<Activation>& owner,
-                                                  bool with_heap, std::chrono::milliseconds deadline,
-                                                  report::Stats& stats);
+/// One forward pass, two more where the value is written very often. `with_heap`: the pass keeps
+/// the heap's book, if the process has an allocator. `reader`: the moment of `before`, if somebody
+/// read the slot there (see WriterHit::seen_by_reader). Errors: those of Replay::run.
+[[nodiscard]] Result<LastWriter> find_last_writer(
+    replay::Replay& replay, const ProcessImage& image, const Slot& slot, const replay::Mark& before,
+    const std::optional<Activation>& owner, bool with_heap, std::chrono::milliseconds deadline,
+    report::Stats& stats, const Moment* reader = nullptr);
 
 /// Names `address` as a source at a stopped moment.
 [[nodiscard]] SourcePlace describe_source(const ProcessImage& image, const Moment& moment,

@@ -307,7 +307,70 @@ TEST(LastWriter, TheBlocksAtTheWriteAreThoseOfThatMoment) {
   EXPECT_EQ(last.writer->location.region, report::RegionKind::heap);
 }
 
+// ------------------------------------------------------------------------------ what it was meant
+// for
+
+SNIPPET(indexed_store, "mov [r8 + r9 * 8 + 16], rax\n nop")
+constexpr std::uint64_t kIndexedStoreSize = 5;
+
+TEST(LastWriter, WhatTheOperandNamesIsSeenAtTheStoreAndWhereTheSlotWasRead) {
+  Event indexed = store(kBad);
+  indexed.registers.rip = kCode.value + kIndexedStoreSize;
+  indexed.registers[Gpr::r9] = 4;
+  indexed.registers[Gpr::r8] = kSlot.value - 32 - 16;
+  Search search({indexed, store(1)});
+  search.replay.load(kCode, indexed_store());
+  search.replay.heap = [](Address at, std::uint64_t sequence) {
+    replay::HeapBlocks blocks;
+    blocks.complete = true;
+    blocks.holding.resize(1);
+    // The block was another one at the time of the store.
+    blocks.holding[0].range = ByteRange{at, 64 + sequence};
+    return Result<replay::HeapBlocks>(blocks);
+  };
+  const Moment reader;
+  const Slot slot{kSlot, 8, kBad};
+  auto result = find_last_writer(search.replay, bare_image(), slot, {}, std::nullopt, true,
+                                 std::chrono::milliseconds{1000}, search.stats, &reader);
+  ASSERT_TRUE(result.ok() && result->writer);
+  const WriterHit& writer = *result->writer;
+  ASSERT_TRUE(writer.named && writer.named->meant.object);
+  EXPECT_EQ(writer.named->pointer, kSlot - 32);
+  EXPECT_EQ(writer.named->meant.object->range, (ByteRange{kSlot - 32, 65}));
+  ASSERT_EQ(writer.seen_by_reader.size(), 2U);
+  EXPECT_EQ(writer.seen_by_reader[0].pointer, kSlot - 32);
+  EXPECT_EQ(writer.seen_by_reader[1].pointer, kSlot - 48);
+  for (const SeenObject& seen : writer.seen_by_reader) {
+    ASSERT_TRUE(seen.meant.object);
+    EXPECT_EQ(seen.meant.object->range, (ByteRange{seen.pointer, 66}));
+  }
+  EXPECT_EQ(search.replay.passes.size(), 1U);
+
+  // Nobody read it there, or there is no index.
+  result = search.find();
+  ASSERT_TRUE(result.ok() && result->writer && result->writer->named);
+  EXPECT_TRUE(result->writer->seen_by_reader.empty());
+  Search plain({store(kBad)});
+  result = find_last_writer(plain.replay, bare_image(), slot, {}, std::nullopt, true,
+                            std::chrono::milliseconds{1000}, plain.stats, &reader);
+  ASSERT_TRUE(result.ok() && result->writer && result->writer->named);
+  EXPECT_EQ(result->writer->named->pointer, kSlot);
+  EXPECT_TRUE(result->writer->seen_by_reader.empty());
+}
+
 // ------------------------------------------------------------------------------ failures
+
+TEST(LastWriter, WithoutADebugRegisterForTheOwnerTheWriterIsFoundAllTheSame) {
+  Search search({entry(), store(kBad)});
+  search.owner = Activation{kEntry, kCfa, kThread};
+  search.replay.failing[1] = Error{ErrorCode::usage, "four debug registers"};
+  const LastWriter last = search.found();
+  ASSERT_TRUE(last.writer);
+  EXPECT_FALSE(last.older_than_owner);
+  EXPECT_EQ(search.replay.passes.size(), 2U);
+  EXPECT_EQ(search.replay.passes[1].probes.size(), 1U);
+  EXPECT_EQ(search.stats.passes, 1U) << "no pass was made of the first";
+}
 
 TEST(LastWriter, APassThatEndsEarlyIsNoAnswer) {
   Search first({store(kBad), store(1)});

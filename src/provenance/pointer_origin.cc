@@ -12,10 +12,7 @@ class ObjectObserver : public replay::PassObserver {
   ObjectObserver(const ProcessImage& image, const Moment& moment, Address pointer, Address stored)
       : image_(image), moment_(moment), pointer_(pointer), stored_(stored) {}
   void on_end(const replay::Position&, const Registers&, const replay::LiveState& live) override {
-    meant.object = object_at(image_, moment_, pointer_, live);
-    if (meant.object && meant.object->range.contains(stored_)) {
-      meant.array = array_left(image_, moment_, pointer_, stored_, live);
-    }
+    meant = object_meant_at(image_, moment_, pointer_, stored_, live);
   }
   IntendedObject meant;
 
@@ -59,9 +56,10 @@ std::optional<AccessPointer> pointer_of(const ProcessImage& image, const x86::Me
 Result<std::optional<PointerOrigin>> pointer_of_access(
     replay::Replay& replay, const ProcessImage& image, const Moment& moment, std::size_t frame,
     Address pc, Gpr reg, bool to_the_end, WindowLimits limits, std::chrono::milliseconds deadline,
-    report::Stats& stats) {
-  CULPRIT_ASSIGN(ResolvedSource source, resolve_register_at(replay, image, moment, frame, pc, reg,
-                                                            to_the_end, limits, deadline, stats));
+    report::Stats& stats, WindowAnswers& answers) {
+  CULPRIT_ASSIGN(ResolvedSource source,
+                 resolve_register_at(replay, image, moment, frame, pc, reg, to_the_end, limits,
+                                     deadline, stats, answers));
   if (!source.source.value) return std::optional<PointerOrigin>{};
   const std::uint64_t value = *source.source.value;
   return std::optional(PointerOrigin{value, std::move(source)});

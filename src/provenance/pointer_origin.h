@@ -45,15 +45,9 @@ struct AccessPointer {
 [[nodiscard]] Result<std::optional<PointerOrigin>> pointer_of_access(
     replay::Replay& replay, const ProcessImage& image, const Moment& moment, std::size_t frame,
     Address pc, Gpr reg, bool to_the_end, WindowLimits limits, std::chrono::milliseconds deadline,
-    report::Stats& stats);
+    report::Stats& stats, WindowAnswers& answers);
 
-/// What a pointer was meant for, at a moment that an earlier pass stood at.
-struct IntendedObject {
-  std::optional<ObjectBounds> object;  ///< that holds `pointer`
-  std::optional<ObjectBounds> array;   ///< in the object: see array_left()
-};
-
-/// One pass. `stored`: where the store went.
+/// object_meant_at(), at a moment that an earlier pass stood at. One pass.
 [[nodiscard]] Result<IntendedObject> object_meant(replay::Replay& replay, const ProcessImage& image,
                                                   const Moment& moment, Address pointer,
                                                   Address stored,

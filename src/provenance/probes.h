@@ -30,6 +30,19 @@ namespace culprit::provenance {
   return mark;
 }
 
+/// True if both are the same name of a moment. (Two names may mean one moment all the same.)
+[[nodiscard]] inline bool same_moment(const replay::Mark& a, const replay::Mark& b) {
+  if (a.kind != b.kind || a.ordinal != b.ordinal) return false;
+  if (a.kind != replay::Mark::Kind::probe_hit) return a.thread == b.thread && a.signal == b.signal;
+  const replay::Probe& p = a.probe;
+  const replay::Probe& q = b.probe;
+  const bool filters =
+      p.filter.has_value() == q.filter.has_value() &&
+      (!p.filter || (p.filter->value == q.filter->value && p.filter->mask == q.filter->mask));
+  return filters && p.kind == q.kind && p.address == q.address && p.size == q.size &&
+         p.thread == q.thread && p.process == q.process;
+}
+
 /// Just before the thread's `ordinal`-th system call.
 [[nodiscard]] inline replay::Mark entry_mark(ThreadId thread, std::uint64_t ordinal) {
   replay::Mark mark;

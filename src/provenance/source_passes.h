@@ -18,6 +18,8 @@
 
 namespace culprit::provenance {
 
+class WindowAnswers;
+
 /// A source with its place named at the moment it was asked for.
 struct ResolvedSource {
   ValueSource source;
@@ -51,25 +53,31 @@ inline constexpr WindowLimits kAside{40'000, 40'000, 3};
                                                   std::chrono::milliseconds deadline,
                                                   report::Stats& stats);
 
-/// Answers `question` with a step window that begins at the entry of the question's frame, or of its
-/// callers where that is not enough, and ends at the moment. Two passes for each try.
-[[nodiscard]] Result<ResolvedSource> resolve_by_window(replay::Replay& replay,
-                                                       const ProcessImage& image,
-                                                       const Moment& moment,
-                                                       const ValueQuestion& question,
-                                                       std::uint64_t value, WindowLimits limits,
-                                                       std::chrono::milliseconds deadline,
-                                                       report::Stats& stats);
+/// Answers `question` with a step window that begins at the entry of the question's frame, or of
+/// its callers where that is not enough, and ends at the moment. One pass, one or two more for
+/// windows that are long; none if `answers` knows.
+[[nodiscard]] Result<ResolvedSource> resolve_by_window(
+    replay::Replay& replay, const ProcessImage& image, const Moment& moment,
+    const ValueQuestion& question, std::uint64_t value, WindowLimits limits,
+    std::chrono::milliseconds deadline, report::Stats& stats, WindowAnswers& answers);
 
 /// Where the value of `reg`, before the newest execution of the instruction at `pc` in frame `frame` of the
 /// moment, came from: ValueSource::value is what it was at that place. `to_the_end`: not the first named
 /// memory on its way but the place where the way begins in the window. As resolve_by_window().
-[[nodiscard]] Result<ResolvedSource> resolve_register_at(replay::Replay& replay,
-                                                         const ProcessImage& image,
-                                                         const Moment& moment, std::size_t frame,
-                                                         Address pc, Gpr reg, bool to_the_end,
-                                                         WindowLimits limits,
-                                                         std::chrono::milliseconds deadline,
-                                                         report::Stats& stats);
+[[nodiscard]] Result<ResolvedSource> resolve_register_at(
+    replay::Replay& replay, const ProcessImage& image, const Moment& moment, std::size_t frame,
+    Address pc, Gpr reg, bool to_the_end, WindowLimits limits, std::chrono::milliseconds deadline,
+    report::Stats& stats, WindowAnswers& answers);
+
+/// These questions will be asked by resolve_by_window() and resolve_register_at(): the first pass
+/// that steps a window to the moment answers them, too.
+void expect_by_window(const ProcessImage& image, const Moment& moment,
+                      const ValueQuestion& question, std::uint64_t value, WindowAnswers& answers);
+void expect_register_at(const Moment& moment, std::size_t frame, Address pc, Gpr reg,
+                        bool to_the_end, WindowAnswers& answers);
+
+/// The register that the instruction at `pc` reads memory through, if that is a pointer of the
+/// program's: not the stack pointer.
+[[nodiscard]] std::optional<Gpr> pointer_of_load(const MemoryReader& code, Address pc);
 
 }  // namespace culprit::provenance

@@ -435,6 +435,169 @@ TEST(ForwardReplayE2e, AStepWindowDoesNotStepThroughLongStringInstructions) {
   EXPECT_EQ(ended->window->steps.back().rip, inside.hits.back().registers.rip);
 }
 
+/// The entries of inner() and outer() that the store of 7 was made in, and a pass that looks for
+/// them.
+struct Activations {
+  PassSpec spec;
+  Hit inner;
+  Hit outer;
+};
+
+std::optional<Activations> activations(const Recording& recording, const Mark& end) {
+  Activations out;
+  out.spec.probes = {execute_probe(recording.at("inner")), execute_probe(recording.at("outer"))};
+  for (Probe& probe : out.spec.probes) {
+    probe.thread = recording.index().first_thread();
+    probe.keep_last = 100;
+  }
+  out.spec.end = end;
+  Notes notes;
+  const auto result = recording.replay->run(out.spec, notes);
+  if (!result.ok() || notes.hits.empty()) return std::nullopt;
+  for (const Hit& hit : notes.hits) (hit.probe == 0 ? out.inner : out.outer) = hit;
+  ActivationSpec wanted;
+  wanted.entries = {{0, out.inner.registers.sp()}, {1, out.outer.registers.sp()}};
+  wanted.outer_steps = 2'000;
+  out.spec.activation = wanted;
+  return out;
+}
+
+std::vector<Registers> explicit_window(const Recording& recording, const Activations& wanted,
+                                       std::size_t probe) {
+  PassSpec spec;
+  spec.step.emplace();
+  spec.step->begin =
+      hit_mark(wanted.spec.probes[probe], (probe == 0 ? wanted.inner : wanted.outer).ordinal);
+  spec.end = wanted.spec.end;
+  Notes notes;
+  const auto result = recording.replay->run(spec, notes);
+  return result.ok() && result->window ? result->window->steps : std::vector<Registers>{};
+}
+
+TEST(ForwardReplayE2e, TheNewestActivationIsSteppedWithoutKnowingItsOrdinal) {
+  Recording* recording = record("activations");
+  ASSERT_NE(recording, nullptr);
+  Probe store = write_probe(recording->at("slot"));
+  store.filter = ValueFilter{7};
+  const auto wanted = activations(*recording, hit_mark(store, 1));
+  ASSERT_TRUE(wanted);
+  EXPECT_EQ(wanted->inner.ordinal, 8U);
+  EXPECT_EQ(wanted->outer.ordinal, 4U);
+
+  // With the caller's steps before: the same ones as in a window from the caller's entry.
+  Notes notes;
+  RUN_PASS(result, recording, wanted->spec, notes);
+  EXPECT_TRUE(result->end_reached);
+  ASSERT_TRUE(result->window);
+  EXPECT_FALSE(result->window->truncated);
+  EXPECT_EQ(result->window->final_registers, notes.end_registers);
+  const auto from_outer = explicit_window(*recording, *wanted, 1);
+  ASSERT_GT(from_outer.size(), 100U);
+  EXPECT_EQ(result->window->steps, from_outer);
+  EXPECT_EQ(notes.hits.size(), 12U) << "each entry is counted, stepped or not";
+
+  // The caller runs too long before: only the function's own steps.
+  PassSpec spec = wanted->spec;
+  spec.activation->outer_steps = 100;
+  Notes narrow;
+  RUN_PASS(second, recording, spec, narrow);
+  ASSERT_TRUE(second->window);
+  const auto from_inner = explicit_window(*recording, *wanted, 0);
+  ASSERT_GT(from_inner.size(), 20U);
+  ASSERT_LT(from_inner.size(), from_outer.size());
+  EXPECT_EQ(second->window->steps, from_inner);
+}
+
+TEST(ForwardReplayE2e, ActivationsThatCannotBeSteppedLeaveTheHits) {
+  Recording* recording = record("activations");
+  ASSERT_NE(recording, nullptr);
+  Probe store = write_probe(recording->at("slot"));
+  store.filter = ValueFilter{7};
+  const auto wanted = activations(*recording, hit_mark(store, 1));
+  ASSERT_TRUE(wanted);
+  const auto hits_without_window = [&](auto change) -> std::size_t {
+    PassSpec spec = wanted->spec;
+    change(spec);
+    Notes notes;
+    const auto result = recording->replay->run(spec, notes);
+    EXPECT_TRUE(result.ok());
+    if (!result.ok() || !result->end_reached || result->window) return 0;
+    return notes.hits.size();
+  };
+  // The budget is used up by calls before; the last call alone takes more; there are no such
+  // frames; all entries are too early.
+  EXPECT_EQ(hits_without_window([](PassSpec& s) { s.activation->budget = 300; }), 12U);
+  EXPECT_EQ(hits_without_window([](PassSpec& s) { s.activation->budget = 10; }), 12U);
+  EXPECT_EQ(hits_without_window([](PassSpec& s) {
+              for (auto& entry : s.activation->entries) entry.sp = entry.sp + 8;
+            }),
+            12U);
+  EXPECT_EQ(hits_without_window([](PassSpec& s) { s.activation->syscalls_from = 1'000'000; }), 12U);
+  // Earlier calls spend nothing where they are known to be too early.
+  PassSpec late = wanted->spec;
+  late.activation->syscalls_from = wanted->inner.position.syscalls;
+  late.activation->outer_steps = 0;
+  late.activation->budget = 300;
+  Notes notes;
+  RUN_PASS(result, recording, late, notes);
+  EXPECT_TRUE(result->window);
+}
+
+TEST(ForwardReplayE2e, AnActivationThatHasReturnedGivesNoWindow) {
+  Recording* recording = record("activations");
+  ASSERT_NE(recording, nullptr);
+  // outer(3) goes on behind its calls of inner(), and stores.
+  Probe store = write_probe(recording->at("done"));
+  store.filter = ValueFilter{3};
+  auto wanted = activations(*recording, hit_mark(store, 1));
+  ASSERT_TRUE(wanted);
+  Notes notes;
+  RUN_PASS(result, recording, wanted->spec, notes);
+  EXPECT_TRUE(result->end_reached);
+  EXPECT_FALSE(result->window);
+  // outer() itself is the innermost that runs.
+  wanted->spec.activation->entries.erase(wanted->spec.activation->entries.begin());
+  Notes of_outer;
+  RUN_PASS(second, recording, wanted->spec, of_outer);
+  ASSERT_TRUE(second->window);
+  EXPECT_EQ(second->window->steps, explicit_window(*recording, *wanted, 1));
+}
+
+TEST(ForwardReplayE2e, APassThatStopsTooOftenIsGivenUp) {
+  Recording* recording = record("hot", {"1000"});
+  ASSERT_NE(recording, nullptr);
+  PassSpec spec;
+  spec.probes = {write_probe(recording->at("slot"))};
+  spec.probes[0].keep_last = 1;
+  spec.stop_budget = 1'000;
+  Notes all;
+  RUN_PASS(result, recording, spec, all);
+  EXPECT_TRUE(result->end_reached);
+  EXPECT_GE(result->raw_hits[0], 1'000U) << "all of the loop; the kernel's changes cost no stop";
+
+  const auto given_up = [&](const PassSpec& cheaper) {
+    Notes notes;
+    const auto refused = recording->replay->run(cheaper, notes);
+    return !refused.ok() && refused.error().code == ErrorCode::bad_input && !notes.end &&
+           notes.hits.empty();
+  };
+  spec.stop_budget = 999;
+  EXPECT_TRUE(given_up(spec));
+  // What a filter drops, or a mark only counts, has stopped the program as well.
+  PassSpec filtered = spec;
+  filtered.probes[0].filter = ValueFilter{0xffff'ffff};
+  EXPECT_TRUE(given_up(filtered));
+  PassSpec marked;
+  marked.stop_budget = 999;
+  marked.end = hit_mark(write_probe(recording->at("slot")), 1'001);  // the first is the exec's
+  EXPECT_TRUE(given_up(marked));
+  // It ends before it has stopped so often.
+  marked.end.ordinal = 500;
+  Notes early;
+  RUN_PASS(ended, recording, marked, early);
+  EXPECT_TRUE(ended->end_reached);
+}
+
 TEST(ForwardReplayE2e, AStepWindowKeepsTheNewestSteps) {
   Recording* recording = record("hot", {"1000"});
   ASSERT_NE(recording, nullptr);

@@ -269,7 +269,7 @@ Status ForwardSession::on_steps(const wire::StepChunk& chunk) {
 
 void ForwardSession::trim_window() {
   // The agent keeps whole chunks: a few steps more than asked for.
-  const std::size_t most = pass_.step->max_steps;
+  const std::size_t most = pass_.step ? pass_.step->max_steps : pass_.activation->budget;
   auto& steps = window_->steps;
   if (steps.size() > most) {
     steps.erase(steps.begin(), steps.end() - static_cast<std::ptrdiff_t>(most));
@@ -312,7 +312,7 @@ Result<PassResult> ForwardSession::run() {
       }
       case wire::Type::step_info: {
         const auto info = wire::parse_payload<wire::StepInfo>(frame.payload);
-        if (!info || window_ || !pass_.step) return malformed();
+        if (!info || window_ || (!pass_.step && !pass_.activation)) return malformed();
         window_.emplace();
         window_->thread = ThreadId{info->thread};
         window_->final_registers = info->final_registers;

@@ -457,6 +457,27 @@ TEST(PassPlan, TheAgentRefusesBadOrders) {
     window(s);
     s.heap.emplace();
   }))) << "a window and the heap's book";
+  const auto activation = [](wire::Spec& s) {
+    s.probes[0].kind = wire::ProbeKind::execute;
+    s.probes[0].thread = 10;
+    s.activation = wire::ActivationSpec{{{0, 0x7ffe0000}}, 0, 10, 100};
+    s.max_steps = 100;
+  };
+  EXPECT_TRUE(answer(frames(activation)));
+  const auto spoilt = [&](auto change) {
+    return answer(frames([&](wire::Spec& s) {
+      activation(s);
+      change(s);
+    }));
+  };
+  EXPECT_FALSE(spoilt([](wire::Spec& s) { s.activation->entries[0].probe = 1; }));
+  EXPECT_FALSE(spoilt([](wire::Spec& s) { s.activation->entries.clear(); }));
+  EXPECT_FALSE(spoilt([](wire::Spec& s) { s.activation->entries.resize(5); }));
+  EXPECT_FALSE(spoilt([](wire::Spec& s) { s.probes[0].thread.reset(); })) << "a window has one";
+  EXPECT_FALSE(spoilt([](wire::Spec& s) { s.probes[0].kind = wire::ProbeKind::write; }));
+  EXPECT_FALSE(spoilt([](wire::Spec& s) { s.max_steps = 0; }));
+  EXPECT_FALSE(spoilt([](wire::Spec& s) { s.heap.emplace(); }));
+  EXPECT_FALSE(spoilt([&](wire::Spec& s) { window(s); })) << "two windows";
   std::vector<std::uint8_t> bytes;
   wire::append_frame(bytes, wire::Start{});
   EXPECT_FALSE(answer(bytes)) << "no specification";

@@ -228,6 +228,30 @@ Result<PassOrders> make_orders(const PassSpec& pass, const TraceIndex& index,
     spec.max_steps = pass.step->max_steps;
     spec.step_budget = pass.step->budget;
   }
+  if (pass.activation) {
+    const ActivationSpec& wanted = *pass.activation;
+    if (pass.step || pass.heap) {
+      return usage("an activation's steps do not go together with a window or the heap's book");
+    }
+    if (wanted.entries.empty() || wanted.entries.size() > wire::kMaxActivations) {
+      return usage("a pass looks for 1 to 4 activations");
+    }
+    if (wanted.budget == 0 || wanted.budget > kMaxSteps) {
+      return usage("a step window keeps 1 to 4000000 steps");
+    }
+    wire::ActivationSpec& out = spec.activation.emplace();
+    for (const ActivationSpec::Entry& entry : wanted.entries) {
+      if (entry.probe >= pass.probes.size() ||
+          pass.probes[entry.probe].kind != ProbeKind::execute || !pass.probes[entry.probe].thread) {
+        return usage("an activation's entry is an instruction of one thread");
+      }
+      out.entries.push_back({static_cast<std::uint8_t>(entry.probe), entry.sp.value});
+    }
+    out.syscalls_from = wanted.syscalls_from;
+    out.outer_steps = wanted.outer_steps;
+    out.budget = wanted.budget;
+    spec.max_steps = wanted.budget;
+  }
   if (pass.heap) {
     if (pass.step) return usage("a step window and the heap's book do not go together");
     if (pass.heap->functions.size() > wire::kMaxHeapFunctions) {

@@ -204,5 +204,48 @@ TEST(PassSpecification, RefusesABookThatCannotBeKept) {
   EXPECT_TRUE(make_orders(pass, index, 0).ok()) << "the window alone is fine";
 }
 
+TEST(PassSpecification, SendsTheActivationsThatAreToBeStepped) {
+  const TraceIndex index = sample_index();
+  PassSpec pass;
+  for (const std::uint64_t address : {0x401000u, 0x402000u}) {
+    Probe probe;
+    probe.kind = ProbeKind::execute;
+    probe.address = Address{address};
+    probe.thread = ThreadId{10};
+    pass.probes.push_back(probe);
+  }
+  pass.activation = ActivationSpec{{{1, Address{0x7ffe0000}}, {0, Address{0x7ffe0040}}}, 3, 4, 500};
+  const auto orders = make_orders(pass, index, 0);
+  ASSERT_TRUE(orders.ok()) << orders.error().message;
+  ASSERT_TRUE(orders->spec.activation);
+  const wire::ActivationSpec& sent = *orders->spec.activation;
+  ASSERT_EQ(sent.entries.size(), 2U);
+  EXPECT_EQ(sent.entries[0].probe, 1U);
+  EXPECT_EQ(sent.entries[0].sp, 0x7ffe0000U);
+  EXPECT_EQ(sent.entries[1].probe, 0U);
+  EXPECT_EQ(sent.syscalls_from, 3U);
+  EXPECT_EQ(sent.outer_steps, 4U);
+  EXPECT_EQ(sent.budget, 500U);
+  EXPECT_EQ(orders->spec.max_steps, 500U) << "all of it is kept";
+
+  const auto refused = [&](auto change) {
+    PassSpec other = pass;
+    change(other);
+    const auto made = make_orders(other, index, 0);
+    return !made.ok() && made.error().code == ErrorCode::usage;
+  };
+  EXPECT_TRUE(refused([](PassSpec& p) { p.activation->entries.clear(); }));
+  EXPECT_TRUE(refused([](PassSpec& p) { p.activation->entries.resize(5); }));
+  EXPECT_TRUE(refused([](PassSpec& p) { p.activation->entries[0].probe = 2; }));
+  EXPECT_TRUE(refused([](PassSpec& p) { p.activation->budget = 0; }));
+  EXPECT_TRUE(refused([](PassSpec& p) { p.probes[0].thread.reset(); }));
+  EXPECT_TRUE(refused([](PassSpec& p) { p.probes[0].kind = ProbeKind::write; }));
+  EXPECT_TRUE(refused([](PassSpec& p) { p.heap.emplace(); }));
+  EXPECT_TRUE(refused([](PassSpec& p) {
+    p.step.emplace().begin.kind = Mark::Kind::syscall_entry;
+    p.step->begin.ordinal = 1;
+  }));
+}
+
 }  // namespace
 }  // namespace culprit::replay

@@ -118,6 +118,9 @@ TEST(Protocol, EachMessageSurvivesTheWire) {
   wire::Spec with_heap = sample_spec();
   with_heap.heap = sample_heap();
   expect_round_trip(with_heap);
+  wire::Spec with_activation = sample_spec();
+  with_activation.activation = wire::ActivationSpec{{{1, ~0ULL}, {0, 8}}, 1ULL << 40, 5, 6};
+  expect_round_trip(with_activation);
 }
 
 TEST(Protocol, WhatIsKnownOfTheHeapArrivesInItsPlace) {

@@ -129,6 +129,27 @@ struct StepSpec {
   std::uint64_t budget = 0;
 };
 
+/// Single-steps an activation from its entry to the end mark, where it is known only which function
+/// it is of and where its frame lies: the newest entry there that has not returned. Saves the pass
+/// that would only count the entries.
+///
+/// Each entry that looks right is stepped, and forgotten when it returns or the next one comes, as
+/// long as the budget lasts. So there may be no window in the end, and it may begin at an entry of
+/// a caller's instead; the probes' hits tell then where one would begin. The reverse engine never
+/// has one.
+struct ActivationSpec {
+  struct Entry {
+    std::size_t probe = 0;  ///< index into PassSpec::probes: an execute probe of one thread
+    Address sp;             ///< the stack pointer at the entry: the frame's CFA - 8
+  };
+  std::vector<Entry> entries;  ///< at most 4: the activation's, its caller's, and so on
+  std::uint64_t syscalls_from =
+      0;  ///< entries after fewer system calls of the thread are not stepped
+  /// So many instructions of a caller are stepped at most before the next inner one's entry comes.
+  std::uint32_t outer_steps = 0;
+  std::uint32_t budget = 20'000;  ///< instructions stepped altogether: some 0.4 s
+};
+
 /// What a function of an allocator does: the C and POSIX signatures.
 enum class HeapRole : std::uint8_t {
   allocate,          ///< void* f(size): malloc, valloc
@@ -186,6 +207,7 @@ struct PassSpec {
   std::vector<Probe> probes;
   Mark end;                      ///< the pass stops here (live), or at the end of the trace
   std::optional<StepSpec> step;  ///< the window ends at `end`
+  std::optional<ActivationSpec> activation;  ///< as well; not together with `step` or `heap`
   bool map_events = false;       ///< report MapEvents
   std::optional<HeapSpec> heap;  ///< keep the heap's book; not together with `step`
   /// More hits than this, of all probes and marks together and whatever their filters say, end the pass
@@ -248,7 +270,8 @@ struct PassResult {
   bool end_reached = false;  ///< PassSpec::end was reached (or the observer stopped the pass)
   std::vector<std::uint64_t> matches;   ///< per probe: matching hits
   std::vector<std::uint64_t> raw_hits;  ///< per probe: all hits
-  std::optional<StepWindow> window;  ///< present iff `step` was asked for and its begin was reached
+  /// Present iff `step` was asked for and its begin was reached; see also ActivationSpec.
+  std::optional<StepWindow> window;
   std::chrono::microseconds elapsed{0};
 };
 

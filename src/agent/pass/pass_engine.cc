@@ -325,6 +325,13 @@ bool PassEngine::step(Task& task, const Registers& registers) {
   const bool iterates =
       task.step_from.rip == registers.rip && task.step_from[Gpr::rcx] == registers[Gpr::rcx] + 1;
   if (!same_but_resume_flag(task.step_from, registers) || steps_.total() == 0) steps_.add(registers);
+  if (spec_.activation && activation_over(registers)) {
+    leave_activation();
+    set_dr6(task.real, 0);  // rr must not see our step
+    const auto signal = static_cast<std::uintptr_t>(task.last_resume.signal);
+    task.last_resume.signal = 0;
+    return raw_ptrace(task.last_resume.request, task.real, 0, signal) >= 0;
+  }
   if (spec_.step_budget != 0 && steps_.total() > spec_.step_budget) {
     fail(wire::Failed::Reason::too_many_hits,
          "more than " + std::to_string(spec_.step_budget) + " instructions in the step window");
@@ -896,6 +903,7 @@ void PassEngine::report(std::size_t probe_index, Task& task, std::int32_t owner,
     return;
   }
   ++state.matches;
+  if (spec_.activation) enter_activation(probe_index, task, registers);
 
   if (probe.report) {
     wire::Hit hit;
@@ -960,6 +968,45 @@ void PassEngine::begin_window(Task& task) {
 void PassEngine::pass_marks(wire::MarkKind kind, Task& task, const Registers& registers) {
   if (reached(spec_.begin, kind, task)) begin_window(task);
   if (reached(spec_.end, kind, task)) end_here(task, registers);
+}
+
+void PassEngine::enter_activation(std::size_t probe, Task& task, const Registers& registers) {
+  const wire::ActivationSpec& wanted = *spec_.activation;
+  const std::uint64_t sp = registers[Gpr::rsp];
+  for (std::size_t i = 0; i < wanted.entries.size(); ++i) {
+    if (wanted.entries[i].probe != probe || wanted.entries[i].sp != sp) continue;
+    if (window_task_ != nullptr && i < inside_) {
+      inside_ = i;
+      return;
+    }
+    // What was taken for the wanted activation, or for its caller's, has ended: here is the next.
+    leave_activation();
+    if (task.syscalls < wanted.syscalls_from || activation_steps_ >= wanted.budget) return;
+    began_at_ = inside_ = i;
+    begin_window(task);
+    return;
+  }
+}
+
+bool PassEngine::activation_over(const Registers& registers) {
+  const wire::ActivationSpec& wanted = *spec_.activation;
+  // A function that has returned has taken its return address off the stack. (Where a task changes
+  // stacks, a window may be given up for nothing.)
+  while (registers[Gpr::rsp] > wanted.entries[inside_].sp) {
+    if (inside_ == began_at_) return true;
+    ++inside_;
+  }
+  if (inside_ != 0 && steps_.total() > wanted.outer_steps) return true;
+  return activation_steps_ + steps_.total() > wanted.budget;
+}
+
+void PassEngine::leave_activation() {
+  if (window_task_ == nullptr) return;
+  end_repeat(*window_task_);
+  window_task_->stepping = false;
+  window_task_ = nullptr;
+  activation_steps_ += steps_.total();
+  steps_.restart();
 }
 
 void PassEngine::end_here(Task& task, const Registers& registers) {
@@ -1085,6 +1132,8 @@ void PassEngine::look_for_finish() {
 void PassEngine::send_collected() {
   if (collected_sent_) return;
   collected_sent_ = true;
+  // Of a caller alone nothing was asked.
+  if (spec_.activation && inside_ != 0) leave_activation();
   if (window_task_ != nullptr) {
     if (!window_end_) window_end_ = presented(*window_task_);
     channel_.send(

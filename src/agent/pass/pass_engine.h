@@ -115,6 +115,13 @@ class PassEngine final : public TraceeFilter {
   void pass_marks(wire::MarkKind kind, Task& task, const Registers& registers);
   [[noreturn]] void end_here(Task& task, const Registers& registers);
 
+  // Activations.
+  /// The task stands at a hit of this probe: perhaps where a wanted activation begins.
+  void enter_activation(std::size_t probe, Task& task, const Registers& registers);
+  /// True if the window that runs cannot be the wanted one, or may not go on.
+  bool activation_over(const Registers& registers);
+  void leave_activation();
+
   // Talking.
   wire::Position position(const Task& task);
   void serve(Task& task, const Registers& registers);
@@ -150,6 +157,9 @@ class PassEngine final : public TraceeFilter {
   Task* window_task_ = nullptr;
   StepRecorder steps_;
   std::optional<Registers> window_end_;
+  std::size_t began_at_ = 0;            ///< of the activations: where the window began
+  std::size_t inside_ = 0;              ///< the innermost of them that runs now
+  std::uint64_t activation_steps_ = 0;  ///< of the windows thrown away
   bool end_pending_ = false;
   bool collected_sent_ = false;
   bool over_ = false;

@@ -58,6 +58,18 @@ std::string problem_with(const wire::Spec& spec) {
     if (spec.max_steps == 0) return "a step window of no steps";
     if (spec.heap) return "a step window and the heap's book in one pass";
   }
+  if (spec.activation) {
+    if (spec.begin || spec.heap) return "a step window besides another, or the heap's book";
+    if (spec.activation->entries.empty()) return "an activation without an entry";
+    if (spec.max_steps == 0) return "a step window of no steps";
+    for (const wire::ActivationSpec::Entry& entry : spec.activation->entries) {
+      if (entry.probe >= spec.probes.size()) return "an activation of no probe";
+      const wire::Probe& probe = spec.probes[entry.probe];
+      if (probe.kind != wire::ProbeKind::execute || !probe.thread) {
+        return "an activation's entry is an instruction of one thread";
+      }
+    }
+  }
   return {};
 }
 

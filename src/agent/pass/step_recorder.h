@@ -21,6 +21,13 @@ class StepRecorder {
 
   void start(std::uint32_t max_steps) { max_steps_ = max_steps; }
 
+  /// Forgets what was added.
+  void restart() {
+    chunks_.clear();
+    kept_ = 0;
+    total_ = 0;
+  }
+
   void add(const Registers& registers) {
     if (chunks_.empty() || chunks_.back().bytes.size() + kMaxStepRecord > kChunkBytes) {
       open_chunk();
