@@ -8,6 +8,7 @@
 #include "provenance/cached_memory.h"
 #include "provenance/heap.h"
 #include "provenance/number_text.h"
+#include "provenance/slice/sums_of_nulls.h"
 #include "provenance/slice/window_slice.h"
 #include "provenance/window_moment.h"
 #include "x86/instruction.h"
@@ -259,7 +260,7 @@ class WindowAnswer {
         frame_(frame),
         out_(out) {}
 
-  void slice(const replay::StepWindow& window) {
+  void slice(const replay::StepWindow& window, const replay::LiveState& live) {
     WindowQuery query;
     query.steps = window.steps;
     query.final_registers = window.final_registers;
@@ -306,11 +307,12 @@ class WindowAnswer {
       stations_.push_back(std::move(entry));
       return;
     }
-    const auto slice = slice_window(query);
+    auto slice = slice_window(query);
     if (!slice.ok()) {
       out_.source.note = slice.error().message;
       return;
     }
+    settle_sums_of_nulls(*slice, [&](const ByteRange& at) { return holds_pointer(at, live); });
     stations_ = stations(*slice, query, frame_);
     if (!question_.to_the_end) characters_ = characters(*slice);
     if (stations_.empty()) out_.source.note = "the step window explains no byte of the value";
@@ -365,6 +367,17 @@ class WindowAnswer {
   }
 
  private:
+  /// Whether the program's types call what is there a pointer.
+  [[nodiscard]] bool holds_pointer(const ByteRange& at, const replay::LiveState& live) const {
+    const CachedMemory memory(live);
+    const auto place =
+        describe_source(image_, moment_, at.start, static_cast<std::uint32_t>(at.size), memory);
+    const auto& owner = place.location.owner;
+    if (!owner) return false;
+    const std::string& type = owner->member.empty() ? owner->type : owner->member_type;
+    return type.find_first_of("*&") != std::string::npos;
+  }
+
   /// If the value that is asked for was counted up in a loop: what the loop compared it with.
   void look_for_bound(const WindowQuery& query) {
     if (question_.at || !question_.value || frame_ >= moment_.frames.size()) return;
@@ -488,7 +501,7 @@ void ask_window(const ProcessImage& image, const Moment& moment, const ModuleCod
                 const WindowQuestion& question, std::size_t frame, const replay::StepWindow& window,
                 const replay::LiveState& live, ResolvedSource& out) {
   WindowAnswer answer(image, moment, code, question, frame, out);
-  answer.slice(window);
+  answer.slice(window, live);
   answer.name(live);
 }
 
