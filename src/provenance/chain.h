@@ -208,6 +208,7 @@ class Chain {
     std::optional<ObjectBounds> intended;
     std::optional<replay::HeapBlock> old;
     bool by_reader = false;  ///< `intended` is an array only in the types that the reader knows
+    bool by_length = false;  ///< `intended` is an array that the length of the call does not fit
   };
   /// `reader`: who read what was stored at `stored`; null if that is not known.
   MeantElsewhere meant_elsewhere(const WriterHit& writer, Address stored, const Link::Reader* reader);

@@ -14,6 +14,8 @@ namespace {
 /// Pointers of so many stores are followed with passes of their own; the rest is judged by what the
 /// stopped moment tells.
 constexpr int kMaxPointersChecked = 2;
+/// Nothing that is larger is a part of an object.
+constexpr std::uint64_t kMostFilled = std::uint64_t{1} << 30;
 
 bool recycled(const replay::HeapBlocks& blocks) { return blocks.holding.size() >= 2; }
 
@@ -86,11 +88,17 @@ Chain::MeantElsewhere Chain::meant_elsewhere(const WriterHit& writer, Address st
   auto call = find_buffer_call(replay_, *image_, writer.moment, remaining(), report_.stats);
   if (call.ok() && *call) {
     const std::uint64_t buffer = (*call)->destination;
+    std::optional<ByteRange> filled;
+    if (const auto length = (*call)->length; length && *length != 0 && *length <= kMostFilled)
+      filled = ByteRange{Address{buffer}, *length};
     auto meant = object_meant(replay_, *image_, writer.moment, Address{buffer}, stored, remaining(),
-                              report_.stats);
+                              report_.stats, filled);
     if (!meant.ok()) return out;
     if (goes_out_of(meant->object, buffer, stored)) {
       out.intended = std::move(meant->object);
+    } else if (filled) {
+      out.intended = std::move(meant->array);
+      out.by_length = out.intended.has_value();
     } else if ((*call)->contract.text) {
       out.intended = std::move(meant->array);
       if (!out.intended) ask_reader(buffer, 0);
@@ -186,8 +194,12 @@ bool Chain::written_through_bad_pointer(const LastWriter& found, const ResolvedS
 
 void Chain::add_intended(const MeantElsewhere& meant, const Slot& stored) {
   report_.hops.push_back(intended_object_hop(*image_, *meant.intended, stored));
-  if (!meant.by_reader) return;
   report::Hop& hop = report_.hops.back();
+  if (meant.by_length) {
+    hop.confidence = report::Confidence::likely;
+    hop.note += "; so many bytes are no whole struct or array that it is a part of";
+  }
+  if (!meant.by_reader) return;
   hop.confidence = report::Confidence::likely;
   hop.note += "; that it is an array is told by the types of the code that read the slot";
 }

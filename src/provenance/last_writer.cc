@@ -12,6 +12,7 @@
 #include "provenance/pass_stats.h"
 #include "provenance/pointer_origin.h"
 #include "provenance/probes.h"
+#include "provenance/whole_parts.h"
 
 namespace culprit::provenance {
 namespace {
@@ -273,6 +274,28 @@ std::optional<ObjectBounds> array_left(const ProcessImage& image, const Moment& 
   out.location.owner->object = first;
   out.location.owner->object_size = out.range.size;
   return out;
+}
+
+namespace {
+
+/// "variable.member" with all that the byte is in; empty if it has no owner.
+std::string full_name(const ProcessImage& image, const Moment& moment, Address a,
+                      const MemoryReader& memory) {
+  const report::Location place = describe_location(image, moment, a, 1, memory);
+  if (!place.owner) return {};
+  const std::string& member = place.owner->member;
+  const bool dot = !member.empty() && member.front() != '[';
+  return place.owner->variable + (dot ? "." : "") + member;
+}
+
+}  // namespace
+
+bool fills_whole_parts(const ProcessImage& image, const Moment& moment, const ByteRange& range,
+                       const replay::LiveState& live) {
+  const CachedMemory memory(live);
+  const auto name = [&](Address a) { return full_name(image, moment, a, memory); };
+  return are_whole_parts(
+      {name(range.start - 1), name(range.start), name(range.end() - 1), name(range.end())});
 }
 
 IntendedObject object_meant_at(const ProcessImage& image, const Moment& moment, Address pointer,

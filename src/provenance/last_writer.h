@@ -58,6 +58,10 @@ struct ObjectBounds {
                                                      Address first, Address other,
                                                      const replay::LiveState& live);
 
+/// are_whole_parts() of the bytes that were written together. `range` is not empty.
+[[nodiscard]] bool fills_whole_parts(const ProcessImage& image, const Moment& moment,
+                                     const ByteRange& range, const replay::LiveState& live);
+
 /// What a pointer was meant for, at a moment.
 struct IntendedObject {
   std::optional<ObjectBounds> object;  ///< that holds the pointer

@@ -16,10 +16,10 @@ struct Known {
 };
 
 constexpr std::array kKnown = {
-    Known{"memcpy", {Gpr::rdi, false}},  Known{"memmove", {Gpr::rdi, false}},
-    Known{"mempcpy", {Gpr::rdi, false}}, Known{"memset", {Gpr::rdi, false}},
-    Known{"memccpy", {Gpr::rdi, false}}, Known{"bcopy", {Gpr::rsi, false}},
-    Known{"bzero", {Gpr::rdi, false}},   Known{"fread", {Gpr::rdi, false}},
+    Known{"memcpy", {Gpr::rdi, false, Gpr::rdx}},  Known{"memmove", {Gpr::rdi, false, Gpr::rdx}},
+    Known{"mempcpy", {Gpr::rdi, false, Gpr::rdx}}, Known{"memset", {Gpr::rdi, false, Gpr::rdx}},
+    Known{"memccpy", {Gpr::rdi, false}}, Known{"bcopy", {Gpr::rsi, false, Gpr::rdx}},
+    Known{"bzero", {Gpr::rdi, false, Gpr::rsi}},   Known{"fread", {Gpr::rdi, false}},
     Known{"strcpy", {Gpr::rdi, true}},   Known{"strncpy", {Gpr::rdi, true}},
     Known{"stpcpy", {Gpr::rdi, true}},   Known{"stpncpy", {Gpr::rdi, true}},
     Known{"strcat", {Gpr::rdi, true}},   Known{"strncat", {Gpr::rdi, true}},
@@ -63,7 +63,7 @@ Result<std::optional<BufferCall>> find_buffer_call(replay::Replay& replay,
     const binary::CodeLocation& code = moment.frames[i].code;
     if (!code.frames.empty() && report::is_program_code(code.frames.back().position.file)) break;
     if (const auto contract = buffer_contract(code.symbol_linkage))
-      call = BufferCall{i, *contract, 0};
+      call = BufferCall{i, *contract, 0, {}};
   }
   if (!call) return call;
   const WalkFrame& frame = moment.frames[call->frame];
@@ -76,7 +76,9 @@ Result<std::optional<BufferCall>> find_buffer_call(replay::Replay& replay,
   EntryObserver observer(*frame.frame.cfa);
   CULPRIT_ASSIGN(const auto pass, run_unless_hot(replay, spec, observer, stats));
   if (!pass || !observer.entered) return std::optional<BufferCall>{};
-  call->destination = observer.entered->registers[call->contract.destination];
+  const Registers& entry = observer.entered->registers;
+  call->destination = entry[call->contract.destination];
+  if (call->contract.length) call->length = entry[*call->contract.length];
   return call;
 }
 

@@ -21,6 +21,7 @@ namespace culprit::provenance {
 struct BufferContract {
   Gpr destination = Gpr::rdi;
   bool text = false;  ///< characters: the buffer is an array of them
+  std::optional<Gpr> length = std::nullopt;  ///< the argument that says how many bytes are written, if one does
 };
 
 /// The contract of a function by its name in the symbol table: "sprintf", "__vsprintf_internal",
@@ -33,6 +34,7 @@ struct BufferCall {
   std::size_t frame = 0;  ///< of the moment: the library's outermost function
   BufferContract contract;
   std::uint64_t destination = 0;  ///< as it was at the function's entry
+  std::optional<std::uint64_t> length;  ///< bytes that it was told to write, if it was told
 };
 
 /// The outermost function with a contract that the newest frames of the moment are in, before any

@@ -9,10 +9,13 @@ namespace {
 
 class ObjectObserver : public replay::PassObserver {
  public:
-  ObjectObserver(const ProcessImage& image, const Moment& moment, Address pointer, Address stored)
-      : image_(image), moment_(moment), pointer_(pointer), stored_(stored) {}
+  ObjectObserver(const ProcessImage& image, const Moment& moment, Address pointer, Address stored,
+                 const std::optional<ByteRange>& filled)
+      : image_(image), moment_(moment), pointer_(pointer), stored_(stored), filled_(filled) {}
   void on_end(const replay::Position&, const Registers&, const replay::LiveState& live) override {
     meant = object_meant_at(image_, moment_, pointer_, stored_, live);
+    if (filled_ && meant.array && fills_whole_parts(image_, moment_, *filled_, live))
+      meant.array.reset();
   }
   IntendedObject meant;
 
@@ -21,6 +24,7 @@ class ObjectObserver : public replay::PassObserver {
   const Moment& moment_;
   Address pointer_;
   Address stored_;
+  std::optional<ByteRange> filled_;
 };
 
 }  // namespace
@@ -67,12 +71,13 @@ Result<std::optional<PointerOrigin>> pointer_of_access(
 
 Result<IntendedObject> object_meant(replay::Replay& replay, const ProcessImage& image,
                                     const Moment& moment, Address pointer, Address stored,
-                                    std::chrono::milliseconds deadline, report::Stats& stats) {
+                                    std::chrono::milliseconds deadline, report::Stats& stats,
+                                    std::optional<ByteRange> filled) {
   replay::PassSpec spec;
   spec.end = moment.mark;
   spec.deadline = deadline;
   if (image.heap() != nullptr) spec.heap = *image.heap();
-  ObjectObserver observer(image, moment, pointer, stored);
+  ObjectObserver observer(image, moment, pointer, stored, filled);
   CULPRIT_ASSIGN(const replay::PassResult pass, replay.run(spec, observer));
   count(stats, pass);
   return std::move(observer.meant);

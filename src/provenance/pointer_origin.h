@@ -47,11 +47,13 @@ struct AccessPointer {
     Address pc, Gpr reg, bool to_the_end, WindowLimits limits, std::chrono::milliseconds deadline,
     report::Stats& stats, WindowAnswers& answers);
 
-/// object_meant_at(), at a moment that an earlier pass stood at. One pass.
+/// object_meant_at(), at a moment that an earlier pass stood at. One pass. `filled`: what a call was told to fill
+/// there; an array is only answered if that is no whole part of the object.
 [[nodiscard]] Result<IntendedObject> object_meant(replay::Replay& replay, const ProcessImage& image,
                                                   const Moment& moment, Address pointer,
                                                   Address stored,
                                                   std::chrono::milliseconds deadline,
-                                                  report::Stats& stats);
+                                                  report::Stats& stats,
+                                                  std::optional<ByteRange> filled = std::nullopt);
 
 }  // namespace culprit::provenance
