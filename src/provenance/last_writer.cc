@@ -216,8 +216,18 @@ Result<LastWriter> outcome(const WriterObserver& observer, const replay::PassRes
 StoredBytes stored_bytes(const x86::WriterCandidate& writer, const Slot& slot) {
   StoredBytes out{writer.operand, 0, slot.size};
   if (!writer.written) return out;
+  // A wide store covers more than the slot, a narrow one only a part of it.
   const std::int64_t delta = slot.address - writer.written->start;
-  if (delta > 0) out.offset = static_cast<std::uint32_t>(delta);
+  if (delta < 0 || static_cast<std::uint64_t>(delta) >= writer.written->size) return out;
+  out.offset = static_cast<std::uint32_t>(delta);
+  out.size = static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(slot.size, writer.written->size - out.offset));
+  const auto& memory = writer.instruction.memory;
+  if (writer.instruction.repeated && memory.size() == 1 && memory[0].size != 0) {
+    // rep stos: several steps may have passed before the processor stopped; each stored the same.
+    out.offset %= memory[0].size;
+    out.size = std::min<std::uint32_t>(out.size, memory[0].size - out.offset);
+  }
   return out;
 }
 
@@ -355,18 +365,8 @@ WriterHit examine_write(const ProcessImage& image, const Slot& slot, replay::Mar
 
   examine_pointer(image, slot, live, memory, out);
 
-  StoredBytes stored{out.writer->operand, 0, slot.size};
-  if (out.writer->written) {
-    // A wide store covers more than the slot, a narrow one only a part of it.
-    const ByteRange written = *out.writer->written;
-    const std::int64_t delta = slot.address - written.start;
-    if (delta >= 0 && static_cast<std::uint64_t>(delta) < written.size) {
-      stored.offset = static_cast<std::uint32_t>(delta);
-      stored.size = static_cast<std::uint32_t>(
-          std::min<std::uint64_t>(slot.size, written.size - stored.offset));
-    }
-  }
-  out.source = find_source(image, out.moment, {out.frame, pc, true, stored}, memory);
+  out.source = find_source(image, out.moment,
+                           {out.frame, pc, true, stored_bytes(*out.writer, slot)}, memory);
   if (out.source.kind == ValueSource::Kind::memory && out.source.address) {
     out.source_place =
         describe_source(image, out.moment, *out.source.address, out.source.size, memory);

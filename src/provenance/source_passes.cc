@@ -446,6 +446,16 @@ Result<ResolvedSource> ask_windows(replay::Replay& replay, const ProcessImage& i
     if (entry == nullptr) {
       out.source.note =
           "the function's entry was not seen: its frame is older than the recording shows";
+      // A forked process goes on in frames of its parent's.
+      if (moment.position.syscalls > 0 && !question.to_the_end) {
+        replay::Mark begin;
+        begin.kind = replay::Mark::Kind::syscall_exit;
+        begin.thread = moment.position.thread;
+        begin.ordinal = moment.position.syscalls - std::min(moment.position.syscalls, kLongLife) + 1;
+        ResolvedSource found = unresolved;
+        CULPRIT_ASSIGN(const Asked asked, asker.ask(begin, frames[k], found));
+        if (asked == Asked::answered) return found;
+      }
     }
     const bool long_life =
         entry == nullptr || moment.position.syscalls - entry->position.syscalls >= kLongLife;

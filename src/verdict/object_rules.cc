@@ -423,7 +423,7 @@ bool out_of_bounds(Report& report) {
   const std::string name =
       owner.variable.empty()
           ? fmt::format("the block of {} bytes at {}", range.size, to_hex(range.start))
-          : fmt::format("{} ({} bytes)", owner.variable, range.size);
+          : fmt::format("{} ({} bytes)", array_name(*object->location), range.size);
   v.explanation = fmt::format(
       "{} stored past {}: the pointer that it wrote through points into {}, and the "
       "store went {} bytes {} it.",

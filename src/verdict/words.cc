@@ -40,6 +40,12 @@ std::string owner_name(const report::Location& location) {
   return o.variable + (o.member.starts_with('[') ? "" : ".") + o.member;
 }
 
+std::string array_name(const report::Location& location) {
+  std::string name = owner_name(location);
+  if (name.ends_with(']')) name.resize(name.rfind('['));
+  return name;
+}
+
 std::string writer_name(const Hop& hop) {
   const report::Writer& w = hop.writer;
   const std::string& name = w.demangled.empty() ? w.function : w.demangled;

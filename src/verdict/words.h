@@ -17,6 +17,8 @@ namespace culprit::verdict {
 /// variants ran, the processor decides, and the bug is seldom there. Null if the instruction is in the program's
 /// own code, in Go's runtime, or if nothing of the program's is on the stack.
 [[nodiscard]] const report::Frame* caller_of_library(const report::Hop& hop);
+/// The same without the index at its end: an array as a whole.
+[[nodiscard]] std::string array_name(const report::Location& location);
 /// Who did what a hop tells: "function (file.c:12)", or "function (file.c:12, in memcpy)" where a library did it for
 /// that function.
 [[nodiscard]] std::string writer_name(const report::Hop& hop);

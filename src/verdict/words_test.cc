@@ -54,6 +54,18 @@ TEST(Words, TheProgramsOwnCodeAndGosRuntimeAreNamedThemselves) {
             "runtime.copystack");
 }
 
+TEST(Words, AnArrayIsNamedWithoutTheIndexOfItsElement) {
+  report::Location element = testing::object(report::RegionKind::stack, 0x5000, 24);
+  element.owner->variable = "conn";
+  element.owner->member = "buffer[0]";
+  EXPECT_EQ(array_name(element), "conn.buffer");
+  element.owner->member = "fd";
+  EXPECT_EQ(array_name(element), "conn.fd");
+  element.owner->variable = "table";
+  element.owner->member = "[3]";
+  EXPECT_EQ(array_name(element), "table");
+}
+
 TEST(Words, WithNobodyBehindItTheLibraryIsNamed) {
   report::Hop hop = done_by("__strcat_evex", "./string/strcpy-evex.S");
   hop.backtrace.pop_back();
