@@ -17,19 +17,21 @@
 namespace culprit::provenance {
 namespace {
 
-/// Each live stop walks a stack; a value written more often than this is found by its ordinal first.
+/// Each live stop walks a stack; a value written more often than this is found by its ordinal
+/// first.
 constexpr std::size_t kMaxLiveHits = 24;
 /// Recursive functions are entered often: so many of the newest entries are kept.
 constexpr std::uint32_t kKeptEntries = 256;
-/// So many of the newest writes of a hot slot are kept, to tell how often the last one was repeated.
+/// So many of the newest writes of a hot slot are kept, to tell how often the last one was
+/// repeated.
 constexpr std::uint32_t kKeptWrites = 256;
 
 std::uint64_t mask_of(std::uint32_t size) {
   return size >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * size)) - 1;
 }
 
-/// The frame whose code holds the writing instruction: the innermost, or its caller when the store was
-/// the return address that a call pushed.
+/// The frame whose code holds the writing instruction: the innermost, or its caller when the store
+/// was the return address that a call pushed.
 std::size_t frame_of_writer(const Moment& moment, Address pc) {
   for (std::size_t i = 0; i < moment.frames.size() && i < 2; ++i) {
     if (moment.frames[i].code.function.contains(pc)) return i;
@@ -57,8 +59,8 @@ void examine_pointer(const ProcessImage& image, const Slot& slot, const replay::
     return;
   }
   if (!pointer->value) return;
-  out.pointer_source = find_source(image, out.moment, {out.frame, store.address, false,
-                                                       x86::whole(*pointer->reg)}, memory);
+  out.pointer_source = find_source(
+      image, out.moment, {out.frame, store.address, false, x86::whole(*pointer->reg)}, memory);
   const ValueSource::Kind kind = out.pointer_source.kind;
   out.pointer_direct = kind == ValueSource::Kind::memory || kind == ValueSource::Kind::load ||
                        kind == ValueSource::Kind::address || kind == ValueSource::Kind::immediate;
@@ -93,9 +95,9 @@ std::vector<SeenObject> seen_by(const ProcessImage& image, const Moment& reader,
   return out;
 }
 
-/// How many of the earlier `hits` look the same as `last` to somebody who stands at `last`'s previous
-/// system call: same thread, call, instruction and stack pointer. Nothing if hits are missing that
-/// may belong to them.
+/// How many of the earlier `hits` look the same as `last` to somebody who stands at `last`'s
+/// previous system call: same thread, call, instruction and stack pointer. Nothing if hits are
+/// missing that may belong to them.
 std::optional<std::uint64_t> count_repeats(const std::vector<replay::Hit>& hits,
                                            const replay::Hit& last, bool all) {
   std::uint64_t same = 0;
@@ -196,8 +198,8 @@ Result<LastWriter> outcome(const WriterObserver& observer, const replay::PassRes
   out.entered = observer.entered;
   out.entry_ordinal = observer.entry_ordinal;
   if (out.writer) {
-    out.writer->repeats = count_repeats(observer.hits, out.writer->hit,
-                                        observer.hits.size() == out.matches);
+    out.writer->repeats =
+        count_repeats(observer.hits, out.writer->hit, observer.hits.size() == out.matches);
   }
   if (out.entered) {
     out.older_than_owner =
@@ -205,8 +207,9 @@ Result<LastWriter> outcome(const WriterObserver& observer, const replay::PassRes
   }
   out.blocks = observer.blocks;
   if (out.blocks && out.blocks->complete && !out.blocks->holding.empty()) {
-    out.older_than_block = !observer.newest || observer.newest->position.sequence <
-                                                   out.blocks->holding.front().allocated.position.sequence;
+    out.older_than_block =
+        !observer.newest || observer.newest->position.sequence <
+                                out.blocks->holding.front().allocated.position.sequence;
   }
   return out;
 }
@@ -231,13 +234,14 @@ StoredBytes stored_bytes(const x86::WriterCandidate& writer, const Slot& slot) {
   return out;
 }
 
-std::optional<ObjectBounds> object_at(const ProcessImage& image, const Moment& moment, Address address,
-                                      const replay::LiveState& live) {
+std::optional<ObjectBounds> object_at(const ProcessImage& image, const Moment& moment,
+                                      Address address, const replay::LiveState& live) {
   const CachedMemory memory(live);
   ObjectBounds out;
   auto blocks = live.heap_blocks(address);
   if (blocks.ok()) {
-    blocks = without_replaced(image, *std::move(blocks), describe_location(image, moment, address, 1, memory));
+    blocks = without_replaced(image, *std::move(blocks),
+                              describe_location(image, moment, address, 1, memory));
   }
   if (blocks.ok() && !blocks->holding.empty()) {
     out.block = blocks->holding.front();
@@ -259,8 +263,9 @@ std::optional<ObjectBounds> object_at(const ProcessImage& image, const Moment& m
   return out;
 }
 
-std::optional<ObjectBounds> array_left(const ProcessImage& image, const Moment& moment, Address first,
-                                       Address other, const replay::LiveState& live) {
+std::optional<ObjectBounds> array_left(const ProcessImage& image, const Moment& moment,
+                                       Address first, Address other,
+                                       const replay::LiveState& live) {
   constexpr std::uint64_t kFarthest = 1024;
   const CachedMemory memory(live);
   const auto array_at = [&](Address a) -> std::string {
@@ -272,7 +277,8 @@ std::optional<ObjectBounds> array_left(const ProcessImage& image, const Moment& 
     return place.owner->variable + "." + place.owner->member.substr(0, bracket);
   };
   const std::string name = array_at(first);
-  if (name.empty() || array_at(other) == name || other <= first || other.value - first.value > kFarthest) {
+  if (name.empty() || array_at(other) == name || other <= first ||
+      other.value - first.value > kFarthest) {
     return std::nullopt;
   }
   Address end = other;
@@ -382,10 +388,10 @@ SourcePlace describe_source(const ProcessImage& image, const Moment& moment, Add
   if (const auto i = moment.frame_of(address)) {
     const WalkFrame& frame = moment.frames[*i];
     if (!frame.code.has_debug_info) {
-      place.no_debug_info = fmt::format(
-          "no debug info for {} in {}: {}", frame.code.best_name(),
-          frame.code.module != nullptr ? frame.code.module->path : "unknown code",
-          frame.code.no_debug_info);
+      place.no_debug_info =
+          fmt::format("no debug info for {} in {}: {}", frame.code.best_name(),
+                      frame.code.module != nullptr ? frame.code.module->path : "unknown code",
+                      frame.code.no_debug_info);
     }
     if (frame.frame.cfa && frame.code.entry) {
       place.activation = Activation{frame.code.entry, *frame.frame.cfa, moment.position.thread};
@@ -396,11 +402,12 @@ SourcePlace describe_source(const ProcessImage& image, const Moment& moment, Add
 
 namespace {
 
-/// A search for the writer and the entry of the slot's owner is given up after so many hits, some 14 s.
+/// A search for the writer and the entry of the slot's owner is given up after so many hits, some
+/// 14 s.
 constexpr std::uint64_t kHotSearch = 400'000;
 
-/// The search that `spec` describes: its first probe is the slot's, its second the owner's entry if there is
-/// an owner.
+/// The search that `spec` describes: its first probe is the slot's, its second the owner's entry if
+/// there is an owner.
 Result<LastWriter> search(replay::Replay& replay, const ProcessImage& image, const Slot& slot,
                           replay::PassSpec spec, const std::optional<Activation>& owner,
                           const Moment* reader, report::Stats& stats) {

@@ -26,7 +26,8 @@ struct Slot {
   [[nodiscard]] replay::Probe probe() const;
 };
 
-/// The activation that owns a slot at the moment of reading: its function's entry, where rsp is cfa - 8.
+/// The activation that owns a slot at the moment of reading: its function's entry, where rsp is cfa
+/// - 8.
 struct Activation {
   Address entry;
   Address cfa;
@@ -38,7 +39,7 @@ struct SourcePlace {
   report::Location location;
   std::string name;                      ///< what the reading code calls it: "gp.stack.lo"
   std::optional<Activation> activation;  ///< if the slot lies in a stack frame of that moment
-  std::string no_debug_info;             ///< why that frame's variables have no names; empty: they do
+  std::string no_debug_info;  ///< why that frame's variables have no names; empty: they do
 };
 
 /// An object of the program: a variable, or a heap block.
@@ -52,11 +53,11 @@ struct ObjectBounds {
 [[nodiscard]] std::optional<ObjectBounds> object_at(const ProcessImage& image, const Moment& moment,
                                                     Address address, const replay::LiveState& live);
 
-/// The array that `first` is an element of, if that is an array inside a larger object and `other` is not in
-/// it. `first` and `other` are places of one object.
-[[nodiscard]] std::optional<ObjectBounds> array_left(const ProcessImage& image, const Moment& moment,
-                                                     Address first, Address other,
-                                                     const replay::LiveState& live);
+/// The array that `first` is an element of, if that is an array inside a larger object and `other`
+/// is not in it. `first` and `other` are places of one object.
+[[nodiscard]] std::optional<ObjectBounds> array_left(const ProcessImage& image,
+                                                     const Moment& moment, Address first,
+                                                     Address other, const replay::LiveState& live);
 
 /// are_whole_parts() of the bytes that were written together. `range` is not empty.
 [[nodiscard]] bool fills_whole_parts(const ProcessImage& image, const Moment& moment,
@@ -81,16 +82,16 @@ struct SeenObject {
 
 /// One write of the slot, examined while the replay stood at it.
 struct WriterHit {
-  Moment moment;                               ///< just after the store
+  Moment moment;  ///< just after the store
   replay::Hit hit;
   std::optional<x86::WriterCandidate> writer;  ///< none for the kernel, or if it cannot be decoded
   binary::CodeLocation code;                   ///< of the writing instruction
   std::size_t frame = 0;                       ///< of moment.frames, in whose code the writer is
   report::Location location;                   ///< the slot, as it was named then
   ValueSource source;
-  std::optional<SourcePlace> source_place;     ///< if source.kind is memory
-  std::string value_meaning;                   ///< what the value was to a runtime then
-  std::optional<replay::HeapBlocks> blocks;    ///< whose heap memory the slot was then
+  std::optional<SourcePlace> source_place;   ///< if source.kind is memory
+  std::string value_meaning;                 ///< what the value was to a runtime then
+  std::optional<replay::HeapBlocks> blocks;  ///< whose heap memory the slot was then
   /// Whose heap memory the value, taken as an address, pointed to then.
   std::optional<replay::HeapBlocks> value_blocks;
 
@@ -110,26 +111,29 @@ struct WriterHit {
   /// The same at the moment before which the writer was searched for, in the types of the code
   /// there.
   std::vector<SeenObject> seen_by_reader;
-  /// Writes of the same value that stopped at the same instruction with the same stack pointer since
-  /// the thread's last system call, before this one. None if there were too many to tell.
+  /// Writes of the same value that stopped at the same instruction with the same stack pointer
+  /// since the thread's last system call, before this one. None if there were too many to tell.
   std::optional<std::uint64_t> repeats;
 };
 
-/// The part of the store's operand that went into `slot`, as a question about its source asks for it.
+/// The part of the store's operand that went into `slot`, as a question about its source asks for
+/// it.
 [[nodiscard]] StoredBytes stored_bytes(const x86::WriterCandidate& writer, const Slot& slot);
 
 /// The outcome of a search.
 struct LastWriter {
-  std::optional<WriterHit> writer;       ///< none: no write of this value was seen
-  std::uint64_t matches = 0;             ///< writes of the value before the moment
-  std::uint64_t writes = 0;              ///< writes of any value before the moment
-  std::optional<replay::Position> entered;  ///< the activation's entry, if one was asked for and seen
+  std::optional<WriterHit> writer;  ///< none: no write of this value was seen
+  std::uint64_t matches = 0;        ///< writes of the value before the moment
+  std::uint64_t writes = 0;         ///< writes of any value before the moment
+  std::optional<replay::Position>
+      entered;  ///< the activation's entry, if one was asked for and seen
   std::optional<std::uint64_t> entry_ordinal;
   /// The write is older than the activation that owns the slot. None if that could not be told.
   std::optional<bool> older_than_owner;
   /// Whose heap memory the slot was at the moment, if the heap's book was kept.
   std::optional<replay::HeapBlocks> blocks;
-  /// The write is older than the newest heap block that held the slot then. None if that could not be told.
+  /// The write is older than the newest heap block that held the slot then. None if that could not
+  /// be told.
   std::optional<bool> older_than_block;
 };
 

@@ -310,9 +310,8 @@ Result<std::optional<ResolvedSource>> ask_recent(const WindowAsker& asker, std::
   std::optional<ResolvedSource> best;
   constexpr std::size_t kWider = 16;
   for (std::size_t back = 1; !hits.empty(); back = std::min(back * kWider, hits.size())) {
-    const replay::Mark begin =
-        hit_mark(execution_of(pc, asker.image, asker.moment.position.thread),
-                 hits[hits.size() - back].ordinal);
+    const replay::Mark begin = hit_mark(execution_of(pc, asker.image, asker.moment.position.thread),
+                                        hits[hits.size() - back].ordinal);
     ResolvedSource found = unresolved;
     CULPRIT_ASSIGN(const Asked asked, asker.ask(begin, frame, found));
     if (asked == Asked::answered) {
@@ -337,8 +336,8 @@ bool beside_stored(const WindowQuestion& question) {
 }
 
 /// Asks a window that begins where the bytes beside the stored ones were written last, by the same
-/// activation: in a loop that copies a large block, that is some turns before, however long the loop has
-/// run by then, and however often the function is called. Nothing if that does not tell.
+/// activation: in a loop that copies a large block, that is some turns before, however long the
+/// loop has run by then, and however often the function is called. Nothing if that does not tell.
 Result<std::optional<ResolvedSource>> ask_nearby(const WindowAsker& asker, std::size_t frame,
                                                  const ResolvedSource& unresolved) {
   // More than any unrolled loop copies in one turn; less than a window's worth of single bytes.
@@ -451,7 +450,8 @@ Result<ResolvedSource> ask_windows(replay::Replay& replay, const ProcessImage& i
         replay::Mark begin;
         begin.kind = replay::Mark::Kind::syscall_exit;
         begin.thread = moment.position.thread;
-        begin.ordinal = moment.position.syscalls - std::min(moment.position.syscalls, kLongLife) + 1;
+        begin.ordinal =
+            moment.position.syscalls - std::min(moment.position.syscalls, kLongLife) + 1;
         ResolvedSource found = unresolved;
         CULPRIT_ASSIGN(const Asked asked, asker.ask(begin, frames[k], found));
         if (asked == Asked::answered) return found;
@@ -466,12 +466,13 @@ Result<ResolvedSource> ask_windows(replay::Replay& replay, const ProcessImage& i
       if (recent) return *std::move(recent);
     }
     if (entry != nullptr) {
-      const replay::Mark begin = hit_mark(
-          execution_of(frame.code.entry, image, moment.position.thread), entry->ordinal);
-      // A loop over a large block is told from a function that only has much to do by trying: some turns
-      // of the loop are enough then, and much cheaper than all of it.
+      const replay::Mark begin =
+          hit_mark(execution_of(frame.code.entry, image, moment.position.thread), entry->ordinal);
+      // A loop over a large block is told from a function that only has much to do by trying: some
+      // turns of the loop are enough then, and much cheaper than all of it.
       const bool first_try = k == 0 && beside_stored(question) && limits.budget > kShortWindow;
-      CULPRIT_ASSIGN(asked, asker.ask(begin, frames[k], first_try ? kShortWindow : limits.budget, out));
+      CULPRIT_ASSIGN(asked,
+                     asker.ask(begin, frames[k], first_try ? kShortWindow : limits.budget, out));
       if (first_try && asked == Asked::too_long) {
         CULPRIT_ASSIGN(auto nearby, ask_nearby(asker, first, unresolved));
         if (nearby) return *std::move(nearby);
