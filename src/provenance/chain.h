@@ -16,6 +16,7 @@
 #include "provenance/hops.h"
 #include "provenance/kernel_input.h"
 #include "provenance/last_writer.h"
+#include "provenance/library_contract.h"
 #include "provenance/pointer_origin.h"
 #include "provenance/process_image.h"
 #include "provenance/region_life.h"
@@ -157,6 +158,9 @@ class Chain {
   /// Where the size of a block came from; `allocation` is the hop of the block.
   void add_size_of_block(const replay::HeapBlock& block, const replay::Mark& before,
                          std::uint32_t allocation);
+  /// What a function of the library was told to write by whom, and where that length came from; `store` is the hop
+  /// of what it wrote.
+  void add_length_of_call(const BufferCall& call, std::uint32_t store);
   /// What the crash read through a pointer, and where pointers were kept: variables whose scope has ended?
   void explain_ended_scopes();
   /// How the reader came by the pointer to the slot: a side branch of the crash. Once in a triage.
@@ -209,6 +213,7 @@ class Chain {
     std::optional<replay::HeapBlock> old;
     bool by_reader = false;  ///< `intended` is an array only in the types that the reader knows
     bool by_length = false;  ///< `intended` is an array that the length of the call does not fit
+    std::optional<BufferCall> call;  ///< of the library's function that made the store
   };
   /// `reader`: who read what was stored at `stored`; null if that is not known.
   MeantElsewhere meant_elsewhere(const WriterHit& writer, Address stored, const Link::Reader* reader);

@@ -6,6 +6,7 @@
 #include "provenance/chain.h"
 #include "provenance/heap.h"
 #include "provenance/naming.h"
+#include "provenance/visit.h"
 
 namespace culprit::provenance {
 namespace {
@@ -71,6 +72,17 @@ void Chain::add_size_of_block(const replay::HeapBlock& block, const replay::Mark
   hop.note = "the argument, as it was at the call";
   const std::uint32_t asked = add_side(std::move(hop), allocation);
   add_way_of_argument(**call, *argument, true, asked, "the size");
+}
+
+void Chain::add_length_of_call(const BufferCall& call, std::uint32_t store) {
+  if (!call.length || !call.contract.length) return;
+  begin_phase("finding where the length came from");
+  auto entry = visit(replay_, *image_, call.entry, remaining(), report_.stats);
+  if (!entry.ok() || !*entry || (*entry)->frames.empty()) return;
+  report::Hop hop = told_length_hop(*image_, (*entry)->frames, *call.length, report_.hops[store]);
+  hop.position = report_position(*image_, (*entry)->position, nullptr);
+  const std::uint32_t told = add_side(std::move(hop), store);
+  add_way_of_argument(**entry, *call.contract.length, true, told, "the length");
 }
 
 }  // namespace culprit::provenance

@@ -87,6 +87,7 @@ Chain::MeantElsewhere Chain::meant_elsewhere(const WriterHit& writer, Address st
   begin_phase("finding out which object the store was meant for");
   auto call = find_buffer_call(replay_, *image_, writer.moment, remaining(), report_.stats);
   if (call.ok() && *call) {
+    out.call = **call;
     const std::uint64_t buffer = (*call)->destination;
     std::optional<ByteRange> filled;
     if (const auto length = (*call)->length; length && *length != 0 && *length <= kMostFilled)
@@ -184,7 +185,11 @@ bool Chain::written_through_bad_pointer(const LastWriter& found, const ResolvedS
     add_intended(meant, slot);
     const auto allocation = static_cast<std::uint32_t>(report_.hops.size() - 1);
     add_step_before_end(writer, *meant.intended, store);
-    add_way_of_index(writer, store);
+    if (meant.call) {
+      add_length_of_call(*meant.call, store);
+    } else {
+      add_way_of_index(writer, store);
+    }
     if (const auto& block = meant.intended->block; block && slot.address >= block->range.end())
       add_size_of_block(*block, writer.moment.mark, allocation);
     stop(report::StopReason::origin_found, "the store was meant for another object");

@@ -120,11 +120,13 @@ void Chain::follow_copies(ResolvedSource source, Moment moment, std::uint64_t va
     std::optional<Activation> owner;
     if (source.place) owner = source.place->activation;
     auto found = last_writer(slot, moment.mark, owner, false);
-    if (!found.ok() || !found->writer || found->writer->hit.kernel || !found->writer->writer ||
-        found->older_than_owner.value_or(false)) {
-      return;
-    }
+    if (!found.ok() || !found->writer || found->older_than_owner.value_or(false)) return;
     WriterHit& writer = *found->writer;
+    if (writer.hit.kernel && !writer.hit.kernel->remapped) {
+      add(writer_hop(*image_, writer, slot, writer.source, writer.source_place, style_));
+      report_.hops.back().summary += fmt::format("; {} was kept there", what);
+    }
+    if (writer.hit.kernel || !writer.writer) return;
     if (in_allocator(*image_, writer.moment.frames))
       return;  // how it comes by a block is its own affair
     ResolvedSource next{writer.source, writer.source_place};

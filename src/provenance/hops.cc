@@ -373,6 +373,16 @@ report::Hop asked_size_hop(const ProcessImage& image, const std::vector<WalkFram
   return hop;
 }
 
+report::Hop told_length_hop(const ProcessImage& image, const std::vector<WalkFrame>& frames,
+                            std::uint64_t length, const report::Hop& store) {
+  report::Hop hop = asked_size_hop(image, frames, {}, length, store);
+  hop.source->description = report::kToldLength;
+  hop.summary = fmt::format("{} called {} for {} bytes", display(hop.writer),
+                            frames.front().code.best_name(), length);
+  hop.note = "the argument, as it was at the call";
+  return hop;
+}
+
 report::Hop long_jump_hop(const ProcessImage& image, const LongJump& jump, Address local) {
   report::Hop hop;
   hop.kind = report::HopKind::release;

@@ -38,6 +38,10 @@ namespace culprit::provenance {
                                      const std::optional<SourcePlace>& place,
                                      const RevisitStyle& style);
 
+/// What the library's function at whose entry `frames` are was told to write; `store` is the hop of what it wrote.
+[[nodiscard]] report::Hop told_length_hop(const ProcessImage& image, const std::vector<WalkFrame>& frames,
+                                          std::uint64_t length, const report::Hop& store);
+
 /// What `function` of the allocator, in the innermost of `frames`, was asked for.
 [[nodiscard]] report::Hop asked_size_hop(const ProcessImage& image, const std::vector<WalkFrame>& frames,
                                          std::string_view function, std::uint64_t size,

@@ -63,7 +63,7 @@ Result<std::optional<BufferCall>> find_buffer_call(replay::Replay& replay,
     const binary::CodeLocation& code = moment.frames[i].code;
     if (!code.frames.empty() && report::is_program_code(code.frames.back().position.file)) break;
     if (const auto contract = buffer_contract(code.symbol_linkage))
-      call = BufferCall{i, *contract, 0, {}};
+      call = BufferCall{i, *contract, 0, {}, {}};
   }
   if (!call) return call;
   const WalkFrame& frame = moment.frames[call->frame];
@@ -78,6 +78,7 @@ Result<std::optional<BufferCall>> find_buffer_call(replay::Replay& replay,
   if (!pass || !observer.entered) return std::optional<BufferCall>{};
   const Registers& entry = observer.entered->registers;
   call->destination = entry[call->contract.destination];
+  call->entry = hit_mark(spec.probes.back(), observer.entered->ordinal);
   if (call->contract.length) call->length = entry[*call->contract.length];
   return call;
 }

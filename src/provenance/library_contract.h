@@ -35,6 +35,7 @@ struct BufferCall {
   BufferContract contract;
   std::uint64_t destination = 0;  ///< as it was at the function's entry
   std::optional<std::uint64_t> length;  ///< bytes that it was told to write, if it was told
+  replay::Mark entry;                   ///< of that function, in this call
 };
 
 /// The outermost function with a contract that the newest frames of the moment are in, before any

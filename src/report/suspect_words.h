@@ -12,6 +12,8 @@ inline constexpr std::string_view kReturnTarget = "the address that was returned
 inline constexpr std::string_view kStackPointer = "the stack pointer";
 /// Of Source::description: the size that an allocator was asked for.
 inline constexpr std::string_view kAskedSize = "the size that was asked for";
+/// Of Source::description: how many bytes a function of the library was told to write.
+inline constexpr std::string_view kToldLength = "the length that the call was told";
 /// Of Source::description: what a loop's counter was compared with.
 inline constexpr std::string_view kLoopBound = "the bound of the loop";
 inline constexpr std::string_view kCheckedPointer = "the pointer that was checked";

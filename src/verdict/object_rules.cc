@@ -390,6 +390,35 @@ bool indexed(const Hop& store) {
 
 }  // namespace
 
+namespace {
+
+/// What the library was told to write, and who made that length, if the report has it.
+void say_length(Report& report, const Hop& store) {
+  const auto told = std::find_if(report.hops.begin(), report.hops.end(), [&](const Hop& hop) {
+    return hop.parent == store.index && hop.kind == HopKind::register_slice && hop.source &&
+           hop.source->description == report::kToldLength && hop.value_after;
+  });
+  if (told == report.hops.end()) return;
+  Verdict& v = report.verdict;
+  v.explanation += fmt::format(" It had been told to write {} bytes.", *told->value_after);
+  v.evidence.push_back(told->index);
+  // Each hop of the length's way explains the one before.
+  const Hop* made = nullptr;
+  std::uint32_t parent = told->index;
+  for (const Hop& hop : report.hops) {
+    if (hop.index <= parent || hop.parent != parent) continue;
+    made = &hop;
+    parent = hop.index;
+  }
+  if (made == nullptr) return;
+  v.explanation += made->kind == HopKind::kernel_write
+                       ? fmt::format(" That length came from outside: {}.", made->summary)
+                       : fmt::format(" That length was made by {}.", writer_name(*made));
+  v.evidence.push_back(made->index);
+}
+
+}  // namespace
+
 bool out_of_bounds(Report& report) {
   const Hop* object = last_writer(report);
   if (object == nullptr || object->kind != HopKind::allocation || !object->location ||
@@ -437,6 +466,7 @@ bool out_of_bounds(Report& report) {
   } else if (element && !below && v.bug_class == BugClass::heap_overflow && indexed(*store)) {
     v.bug_class = BugClass::index_out_of_range;
   }
+  say_length(report, *store);
   if (overwrote_pointer_of(report, *store)) {
     v.bug_class = BugClass::wild_write;
     v.explanation +=

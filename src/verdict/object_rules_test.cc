@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "report/suspect_words.h"
 #include "verdict/judge.h"
 #include "verdict/rules.h"
 #include "verdict/test_chains.h"
@@ -451,6 +452,39 @@ TEST(ObjectRules, NoneSpeaksOfAnEmptyReport) {
     EXPECT_FALSE(rule(r));
     EXPECT_EQ(r, before);
   }
+}
+
+TEST(ObjectRules, ALengthThatCameFromOutsideIsTold) {
+  report::Hop store = hop(HopKind::store, "on_message");
+  store.location = place(RegionKind::stack, 0x5028);
+  report::Hop meant = hop(HopKind::allocation, "main");
+  meant.location = object(RegionKind::stack, 0x5000, 0x20);
+  report::Hop told = hop(HopKind::register_slice, "on_message");
+  told.main_line = false;
+  told.parent = 1;
+  told.value_after = 48;
+  told.source = report::Source{};
+  told.source->description = report::kToldLength;
+  report::Hop kernel = hop(HopKind::kernel_write, "recv");
+  kernel.main_line = false;
+  kernel.parent = 3;
+  kernel.summary = "the kernel wrote 0x30 into m.length (recvfrom)";
+  Report r = chain({store, meant, told, kernel});
+  ASSERT_TRUE(out_of_bounds(r));
+  EXPECT_TRUE(says(
+      r,
+      "It had been told to write 48 bytes. That length came from outside: the kernel wrote 0x30"));
+  EXPECT_EQ(r.verdict.evidence, (Evidence{1, 2, 3, 4}));
+  kernel = hop(HopKind::origin, "length_of");
+  kernel.main_line = false;
+  kernel.parent = 3;
+  r = chain({store, meant, told, kernel});
+  ASSERT_TRUE(out_of_bounds(r));
+  EXPECT_TRUE(says(r, "That length was made by length_of (length_of.c:7)"));
+  told.source->description.clear();
+  r = chain({store, meant, told});
+  ASSERT_TRUE(out_of_bounds(r));
+  EXPECT_FALSE(says(r, "told to write"));
 }
 
 }  // namespace
