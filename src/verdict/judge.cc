@@ -39,6 +39,7 @@ void judge(report::Report& report) {
                                  used_with_tag,
                                  bad_index,
                                  raced,
+                                 read_block_header,
                                  null_dereference,
                                  unsafe_pointer_in_go,
                                  confused_pointer,

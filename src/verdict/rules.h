@@ -72,6 +72,8 @@ bool refused_by_check(report::Report& report);
 bool bad_index(report::Report& report);
 /// A null that another thread stored where this one read.
 bool raced(report::Report& report);
+/// The value is the size or the like that malloc keeps in front of a block: the reader had left its own.
+bool read_block_header(report::Report& report);
 /// A null pointer that some code stored, returned or passed.
 bool null_dereference(report::Report& report);
 /// A Go map that two goroutines used at once (go_rules.cc).

@@ -180,6 +180,29 @@ bool is_plain_number(std::string_view type) {
 
 }  // namespace
 
+bool read_block_header(Report& report) {
+  const Hop* store = first_of(report, HopKind::store);
+  if (store == nullptr || !store->location || !store->location->owner || !from_allocator(*store) ||
+      caller_of_library(report.hops.front()) != nullptr) {
+    return false;
+  }
+  // glibc 2.36, malloc/malloc.c, struct malloc_chunk: what stands before each block.
+  const std::string& member = store->location->owner->member;
+  if (member != "mchunk_size" && member != "mchunk_prev_size") return false;
+  const Hop* user = before(report, *store);
+  if (user == nullptr) return false;
+  Verdict& v = report.verdict;
+  v.bug_class = BugClass::index_out_of_range;
+  v.explanation = fmt::format(
+      "{} read what malloc keeps in front of a block ({}), not what the program has put into one: the "
+      "index, or the pointer, had left its block.",
+      writer_name(*user), to_hex(store->value_after.value_or(0)));
+  v.evidence = {user->index, store->index};
+  v.confidence = std::max(weakest(report, v.evidence), Confidence::likely);
+  v.cause = site_of_writer(*user);
+  return true;
+}
+
 bool null_dereference(Report& report) {
   if (!report.suspect || !report.crash.fault_address || !is_null(report)) return false;
   Verdict& v = report.verdict;

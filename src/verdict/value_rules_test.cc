@@ -478,6 +478,27 @@ TEST(ValueRules, ANumberThatWasUsedAsAPointer) {
   EXPECT_FALSE(confused_types(r)) << "nothing was accessed";
 }
 
+TEST(ValueRules, WhatMallocKeepsBeforeABlockIsNoValueOfTheProgram) {
+  report::Hop size = hop(HopKind::store, "_int_malloc");
+  size.location = object(RegionKind::heap, 0x5000, 48);
+  size.location->owner->variable = "*victim";
+  size.location->owner->member = "mchunk_size";
+  size.value_after = 0x151;
+  Report r = chain({size});
+  ASSERT_TRUE(read_block_header(r));
+  EXPECT_EQ(r.verdict.bug_class, BugClass::index_out_of_range);
+  EXPECT_EQ(r.verdict.confidence, Confidence::likely);
+  EXPECT_EQ(r.verdict.cause->function, "reader");
+  EXPECT_EQ(judged(chain({size})), BugClass::index_out_of_range);
+  size.location->owner->member = "fd";
+  r = chain({size});
+  EXPECT_FALSE(read_block_header(r)) << "a word of a block that is free";
+  size.location->owner->member = "mchunk_size";
+  size.writer.function = "resize_table";
+  r = chain({size});
+  EXPECT_FALSE(read_block_header(r)) << "a program's own member of that name";
+}
+
 TEST(ValueRules, AConstantIsTheCodesOwn) {
   Report r = chain({hop(HopKind::store, "init")});
   r.verdict.stopped_because = StopReason::constant;
