@@ -26,8 +26,10 @@ Result<ResolvedSource> Chain::resolve(const Moment& moment, const ValueQuestion&
   const ValueSource::Kind kind = resolved.source.kind;
   if (kind == ValueSource::Kind::load || kind == ValueSource::Kind::register_ ||
       kind == ValueSource::Kind::unknown || kind == ValueSource::Kind::arithmetic) {
+    ValueQuestion asked = question;
+    if (source.returned && source.frame == question.frame) asked.returned_by = source.pc;
     CULPRIT_ASSIGN(ResolvedSource window,
-                   resolve_by_window(replay_, *image_, moment, question, value, WindowLimits{},
+                   resolve_by_window(replay_, *image_, moment, asked, value, WindowLimits{},
                                      remaining(), report_.stats, answers_));
     // The window's answer counts if it says more than the straight-line one did.
     if (window.source.kind != ValueSource::Kind::unknown) return window;

@@ -284,6 +284,16 @@ void OneWindowObserver::on_end(const replay::Position&, const Registers&,
              out_);
 }
 
+/// A first try with a window takes this many instructions at most: some half a second.
+constexpr std::uint64_t kShortWindow = 30'000;
+
+/// A place on the stack without a name: a wider window sees through it.
+bool is_spill(const Moment& moment, const ResolvedSource& found) {
+  return found.source.address && moment.frame_of(*found.source.address) &&
+         !(found.place && found.place->location.owner &&
+           !found.place->location.owner->variable.empty());
+}
+
 /// Asks windows that begin at earlier executions of the question's own instruction in the same
 /// activation, the shortest first: in a function that runs for long (an interpreter's loop, main)
 /// its entry is too far away, and the values that a turn of a loop uses are mostly made in that
@@ -316,19 +326,42 @@ Result<std::optional<ResolvedSource>> ask_recent(const WindowAsker& asker, std::
     CULPRIT_ASSIGN(const Asked asked, asker.ask(begin, frame, found));
     if (asked == Asked::answered) {
       best = std::move(found);
-      // A place on the stack without a name is a spill, which a wider window sees through.
-      const bool spill = best->source.address && asker.moment.frame_of(*best->source.address) &&
-                         !(best->place && best->place->location.owner &&
-                           !best->place->location.owner->variable.empty());
-      if (!spill) break;
+      if (!is_spill(asker.moment, *best)) break;
     }
     if (asked == Asked::too_long || back == hits.size()) break;
   }
   return best;
 }
 
-/// A first try with a window takes this many instructions at most: some half a second.
-constexpr std::uint64_t kShortWindow = 30'000;
+/// Asks the window that begins at the newest execution of `call` in the activation, which returned the value:
+/// what the function did before may have taken long. Nothing if that does not tell.
+Result<std::optional<ResolvedSource>> ask_from_call(const WindowAsker& asker, std::size_t frame,
+                                                    Address call,
+                                                    const ResolvedSource& unresolved) {
+  const std::optional<ResolvedSource> nothing;
+  ExecutionObserver executions;
+  replay::PassSpec counting;
+  counting.probes.push_back(execution_of(call, asker.image, asker.moment.position.thread));
+  counting.probes.back().keep_last = kKeptHits;
+  counting.end = asker.moment.mark;
+  counting.deadline = asker.deadline;
+  CULPRIT_ASSIGN(const auto counted,
+                 run_unless_hot(asker.replay, counting, executions, asker.stats));
+  if (!counted) return nothing;
+  for (auto hit = executions.hits.rbegin(); hit != executions.hits.rend(); ++hit) {
+    const auto cfa = cfa_at(asker.image, hit->registers);
+    if (!cfa || cfa != asker.moment.frames[frame].frame.cfa) continue;
+    const replay::Mark begin = hit_mark(counting.probes.front(), hit->ordinal);
+    ResolvedSource found = unresolved;
+    CULPRIT_ASSIGN(const Asked asked, asker.ask(begin, frame, kShortWindow, found));
+    if (asked != Asked::answered) return nothing;
+    // A temporary object has no name either, but it was read by the function that was called.
+    const bool own = asker.moment.frames[frame].code.function.contains(found.source.pc);
+    if (own && is_spill(asker.moment, found)) return nothing;
+    return std::optional(std::move(found));
+  }
+  return nothing;
+}
 
 /// True if ask_nearby() may tell: stored bytes are asked for.
 bool beside_stored(const WindowQuestion& question) {
@@ -436,6 +469,10 @@ Result<ResolvedSource> ask_windows(replay::Replay& replay, const ProcessImage& i
   }
   out = std::move(together.front().out);
   if (together.front().settled) return out;
+  if (asked_of.returned_by) {
+    CULPRIT_ASSIGN(auto called, ask_from_call(asker, first, *asked_of.returned_by, unresolved));
+    if (called) return *std::move(called);
+  }
   for (std::size_t k = together.front().frames; k < frames.size(); ++k) {
     const WalkFrame& frame = moment.frames[frames[k]];
     const replay::Hit* entry = nullptr;
@@ -514,7 +551,10 @@ std::optional<FrameQuestion> as_frame_question(const ProcessImage& image, const 
                                                const ValueQuestion& question, std::uint64_t value) {
   const auto asked = asked_place(question, moment, ModuleCode(image.modules()));
   if (!asked) return std::nullopt;
-  return FrameQuestion{question.frame, question.pc, {*asked, value, {}, false, question.number}};
+  return FrameQuestion{question.frame,
+                       question.pc,
+                       {*asked, value, {}, false, question.number},
+                       question.returned_by};
 }
 
 }  // namespace

@@ -89,6 +89,7 @@ ValueSource from_piece(const StaticPiece& piece, std::size_t frame, const Memory
     case StaticEnd::select:
     case StaticEnd::unknown: source.kind = ValueSource::Kind::unknown; break;
   }
+  source.returned = piece.end == StaticEnd::call_result;
   if (piece.place) {
     if (const auto* reg = std::get_if<x86::RegisterBytes>(&*piece.place)) source.reg = *reg;
   }

@@ -26,6 +26,8 @@ struct ValueQuestion {
   std::variant<x86::RegisterBytes, ByteRange, StoredBytes> asked;
   /// It is an index or a size: the number that it is a multiple of is followed.
   bool number = false;
+  /// The call that returned the value, where straight-line code says so: a short window tells then.
+  std::optional<Address> returned_by{};
 };
 
 /// A known input of a computation that a value came out of.
@@ -65,6 +67,7 @@ struct ValueSource {
   std::uint32_t operand_offset = 0;
   std::optional<x86::RegisterBytes> reg;
   Certainty certainty = Certainty::likely;
+  bool returned = false;       ///< register_: the call at `pc` returned it
   bool index = false;          ///< it is the index of an address whose base is good
   bool partial = false;        ///< other asked bytes have other sources
   std::string note;            ///< why it stopped, or why it is only likely

@@ -31,6 +31,7 @@ struct FrameQuestion {
   std::size_t frame = 0;
   Address pc;  ///< of the instruction that it is about
   WindowQuestion question;
+  std::optional<Address> returned_by{};  ///< see ValueQuestion
   bool operator==(const FrameQuestion&) const = default;
 };
 
