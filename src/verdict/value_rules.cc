@@ -178,12 +178,32 @@ bool is_plain_number(std::string_view type) {
   return std::find(kNumbers.begin(), kNumbers.end(), type) != kNumbers.end();
 }
 
+/// The library's sort that the crash is in; null if there is none.
+const report::Frame* sort_in(const Report& report) {
+  constexpr std::array<std::string_view, 9> kSorts = {"std::__unguarded_",
+                                                      "std::__introsort_loop",
+                                                      "std::__insertion_sort",
+                                                      "std::__final_insertion_sort",
+                                                      "std::__adjust_heap",
+                                                      "msort_with_tmp",
+                                                      "_quicksort",
+                                                      "qsort_r",
+                                                      "std::__partition"};
+  const auto sort = std::find_if(
+      report.crash.frames.begin(), report.crash.frames.end(), [&](const report::Frame& f) {
+        const std::string& name = f.demangled.empty() ? f.function : f.demangled;
+        return std::any_of(kSorts.begin(), kSorts.end(),
+                           [&](std::string_view s) { return name.find(s) != std::string::npos; });
+      });
+  return sort != report.crash.frames.end() ? &*sort : nullptr;
+}
+
 }  // namespace
 
 bool read_block_header(Report& report) {
   const Hop* store = first_of(report, HopKind::store);
   if (store == nullptr || !store->location || !store->location->owner || !from_allocator(*store) ||
-      caller_of_library(report.hops.front()) != nullptr) {
+      caller_of_library(report.hops.front()) != nullptr || sort_in(report) != nullptr) {
     return false;
   }
   // glibc 2.36, malloc/malloc.c, struct malloc_chunk: what stands before each block.
@@ -194,7 +214,8 @@ bool read_block_header(Report& report) {
   Verdict& v = report.verdict;
   v.bug_class = BugClass::index_out_of_range;
   v.explanation = fmt::format(
-      "{} read what malloc keeps in front of a block ({}), not what the program has put into one: the "
+      "{} read what malloc keeps in front of a block ({}), not what the program has put into one: "
+      "the "
       "index, or the pointer, had left its block.",
       writer_name(*user), to_hex(store->value_after.value_or(0)));
   v.evidence = {user->index, store->index};
@@ -679,22 +700,8 @@ bool constant(Report& report) {
 }
 
 bool ran_out_of_sort(Report& report) {
-  constexpr std::array<std::string_view, 9> kSorts = {"std::__unguarded_",
-                                                      "std::__introsort_loop",
-                                                      "std::__insertion_sort",
-                                                      "std::__final_insertion_sort",
-                                                      "std::__adjust_heap",
-                                                      "msort_with_tmp",
-                                                      "_quicksort",
-                                                      "qsort_r",
-                                                      "std::__partition"};
-  const auto sort = std::find_if(
-      report.crash.frames.begin(), report.crash.frames.end(), [&](const report::Frame& f) {
-        const std::string& name = f.demangled.empty() ? f.function : f.demangled;
-        return std::any_of(kSorts.begin(), kSorts.end(),
-                           [&](std::string_view s) { return name.find(s) != std::string::npos; });
-      });
-  if (sort == report.crash.frames.end() || !report.crash.fault_address) return false;
+  const report::Frame* sort = sort_in(report);
+  if (sort == nullptr || !report.crash.fault_address) return false;
   const report::Frame* comparator = program_frame(report.crash.frames);
   Verdict& v = report.verdict;
   v.bug_class = BugClass::bad_comparator;
