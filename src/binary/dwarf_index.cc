@@ -639,6 +639,7 @@ std::vector<DWARFUnit*> DwarfIndex::units_mentioning(std::string_view text) {
   // The whole of a large file would stay resident.
   constexpr std::size_t kLargeFile = std::size_t{64} << 20;
   if (file_->bytes().size() > kLargeFile) file_->drop_pages();
+  split_->drop_pages();
   mentions_with_ = split_->looked_for();
   mentions_[std::move(key)] = units;
   return units;

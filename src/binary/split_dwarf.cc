@@ -18,6 +18,7 @@ using llvm::DWARFUnit;
 
 // A process may have 65,530 mappings (vm.max_map_count).
 constexpr std::size_t kMaxFiles = 16384;
+constexpr std::size_t kLargeFile = std::size_t{64} << 20;
 constexpr std::size_t kMaxOpenedForAll = 4096;
 constexpr std::size_t kMaxName = 4096;
 constexpr std::size_t kMaxTypeSections = 1U << 16;
@@ -126,6 +127,7 @@ const SplitDwarf::Found& SplitDwarf::full_unit(DWARFUnit& unit) {
   const auto [it, fresh] = found_.try_emplace(&unit);
   if (!fresh) return it->second;
   if (const auto name = split_name(unit)) {
+    ++looked_for_;
     it->second = look_for(unit, *name);
     if (DWARFUnit* full = it->second.unit) attach(*full, unit);
   }
@@ -144,6 +146,12 @@ std::vector<DWARFUnit*> SplitDwarf::full_units() {
   return all;
 }
 
+void SplitDwarf::drop_pages() const {
+  for (const auto& [path, file] : files_) {
+    if (file != nullptr && file->elf->bytes().size() > kLargeFile) file->elf->drop_pages();
+  }
+}
+
 SplitDwarf::Found SplitDwarf::look_for(DWARFUnit& skeleton, const std::string& name) {
   Found out;
   const DWARFDie root = skeleton.getUnitDIE();
@@ -159,20 +167,22 @@ SplitDwarf::Found SplitDwarf::look_for(DWARFUnit& skeleton, const std::string& n
 
   std::vector<std::string> paths;
   const std::filesystem::path given(name);
-  if (given.is_absolute()) {
-    paths.push_back(name);
-  } else if (!name.empty()) {
-    const std::string folder =
-        dwarf::toStringRef(root.find(dwarf::DW_AT_comp_dir)).substr(0, kMaxName).str();
-    if (!folder.empty() && folder.front() == '/') paths.push_back(folder + "/" + name);
-  }
-  // Built elsewhere: the files may have come along with the module.
-  if (!given.filename().empty()) {
-    for (const std::string& module : module_paths_) {
-      const std::filesystem::path beside =
-          std::filesystem::path(module).parent_path() / given.filename();
-      if (beside.is_absolute()) paths.push_back(beside.string());
+  const std::filesystem::path folder(
+      dwarf::toStringRef(root.find(dwarf::DW_AT_comp_dir)).substr(0, kMaxName).str());
+  const auto add = [&](const std::filesystem::path& path) {
+    std::string text = path.string();
+    if (!path.is_absolute() || path.filename().empty()) return;
+    if (std::find(paths.begin(), paths.end(), text) == paths.end()) {
+      paths.push_back(std::move(text));
     }
+  };
+  add(folder / given);
+  // Builds that must not name their folder have "." for it: then it is the module's. Or the files
+  // have come along with the module.
+  for (const std::string& module : module_paths_) {
+    const std::filesystem::path beside = std::filesystem::path(module).parent_path();
+    add(beside / folder / given);
+    add(beside / given.filename());
   }
   std::string trouble = ", which was not found";
   for (const std::string& path : paths) {

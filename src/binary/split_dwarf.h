@@ -49,8 +49,10 @@ class SplitDwarf {
   /// The full units of the module's skeletons. At most some thousand files are opened for this; of
   /// a larger module those units are in it that were asked for by full_unit().
   std::vector<llvm::DWARFUnit*> full_units();
-  /// Grows when a unit was looked for.
-  [[nodiscard]] std::size_t looked_for() const { return found_.size(); }
+  /// Grows when a skeleton's unit was looked for.
+  [[nodiscard]] std::size_t looked_for() const { return looked_for_; }
+  /// Gives the pages of large files back after a search through them.
+  void drop_pages() const;
 
  private:
   struct File;
@@ -72,6 +74,7 @@ class SplitDwarf {
   std::unordered_map<const llvm::DWARFUnit*, Found> found_;
   std::unordered_set<const llvm::DWARFUnit*> attached_;
   std::size_t opened_for_all_ = 0;
+  std::size_t looked_for_ = 0;
 };
 
 }  // namespace culprit::binary

@@ -88,6 +88,16 @@ TEST_P(UnreadSplit, OfAnotherBuildIsNotBelieved) {
   EXPECT_FALSE(variables().ok());
 }
 
+TEST_P(UnreadSplit, IsFoundWhereTheBuildDoesNotNameItsFolder) {
+  const std::string script = "cd '" + folder_.path() + "' && mkdir obj && " + GetParam().compiler +
+                             " -O1 -fPIC -gsplit-dwarf " + GetParam().version +
+                             " -c -o obj/part.o '" + testing::test_data("frames.c") +
+                             "' -fdebug-prefix-map='" + folder_.path() + "'=. && mv obj/part.o .";
+  ASSERT_TRUE(testing::run({"sh", "-c", script}));
+  link();
+  EXPECT_TRUE(visit().has_debug_info) << visit().no_debug_info;
+}
+
 TEST_P(UnreadSplit, IsReadWhereItIsThere) {
   build();
   link();
