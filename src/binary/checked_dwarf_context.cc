@@ -318,13 +318,24 @@ bool CheckedDwarfContext::walk(llvm::DWARFUnit& unit, bool root_only,
 
 bool CheckedDwarfContext::usable(llvm::DWARFUnit& unit) {
   Verdict& verdict = verdicts_[&unit];
-  if (!verdict.all) verdict.all = check(unit, false);
+  if (!verdict.all) verdict.all = root_usable(unit) && check(unit, false);
   return *verdict.all;
 }
 
 bool CheckedDwarfContext::root_usable(llvm::DWARFUnit& unit) {
   Verdict& verdict = verdicts_[&unit];
-  if (!verdict.root) verdict.root = check(unit, true);
+  if (!verdict.root) {
+    verdict.root = check(unit, true);
+    // LLVM tells only the first who asks for the root that it could not set the unit up (its string
+    // offsets are malformed); to all others it gives a unit without a table of locations, and reads
+    // that.
+    if (*verdict.root) {
+      if (llvm::Error error = unit.tryExtractDIEsIfNeeded(/*CUDieOnly=*/true)) {
+        llvm::consumeError(std::move(error));
+        verdict.root = false;
+      }
+    }
+  }
   return *verdict.root;
 }
 

@@ -61,11 +61,16 @@ class Unit {
     }
     return *this;
   }
-  Mention says(std::string_view name) {
+  [[nodiscard]] Bytes bytes() const {
     Bytes info = info_;
     add(info, {0});
     const auto length = static_cast<std::uint32_t>(info.size() - 4);
     std::memcpy(info.data(), &length, 4);
+    return info;
+  }
+  [[nodiscard]] const Bytes& abbreviations() const { return abbrev_; }
+  Mention says(std::string_view name) {
+    const Bytes info = bytes();
     DwarfSections sections;
     sections.info = info;
     sections.abbrev = abbrev_;
@@ -107,6 +112,26 @@ TEST(TypeMention, NamesMayBeInTheStringSection) {
 
 TEST(TypeMention, AnIndexedNameMayBeAny) {
   EXPECT_EQ(Unit().child(Unit::by_index, "").says("Node"), Mention::definition);
+}
+
+TEST(UsableUnit, IsNoneThatCannotBeSetUp) {
+  const auto with = [](std::size_t string_offsets) {
+    const Bytes strings(string_offsets);
+    const Bytes info = Unit().child(Unit::structure, "Node").bytes();
+    const Bytes abbreviations = Unit().abbreviations();
+    DwarfSections sections;
+    sections.info = info;
+    sections.abbrev = abbreviations;
+    sections.str_offsets = strings;
+    CheckedDwarfContext context(sections, /*split=*/true);
+    EXPECT_EQ(context.getNumDWOCompileUnits(), 1U);
+    llvm::DWARFUnit& unit = *context.getDWOUnitAtIndex(0);
+    const bool root = context.root_usable(unit);
+    EXPECT_EQ(context.usable(unit), root);
+    return root;
+  };
+  EXPECT_TRUE(with(8));
+  EXPECT_FALSE(with(7)) << "no whole number of offsets: LLVM would have no table of locations";
 }
 
 }  // namespace

@@ -85,7 +85,9 @@ TEST_F(WayOfPointer, EndsAtTheKernelAndWhereNobodyWrote) {
   ChainBench other(replay_, bare_image());
   other.report().hops.emplace_back();
   other.follow_pointer(in_memory_, Moment{}, kPointer, 0);
-  EXPECT_EQ(other.report().hops.size(), 1U);
+  ASSERT_EQ(other.report().hops.size(), 2U) << "that it came in there is said";
+  EXPECT_EQ(other.report().hops[1].parent, 0U);
+  EXPECT_EQ(other.report().hops[1].value_after, kPointer);
 }
 
 TEST_F(WayOfPointer, EndsWhereItWasMade) {
