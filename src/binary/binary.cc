@@ -1,5 +1,7 @@
 #include "binary/binary.h"
 
+#include <vector>
+
 namespace culprit::binary {
 
 ElfFile* Binary::debug_elf() {
@@ -16,8 +18,10 @@ DwarfIndex* Binary::dwarf() {
   if (!dwarf_loaded_) {
     dwarf_loaded_ = true;
     ElfFile* separate = debug_elf();
-    dwarf_ = DwarfIndex::create(*file_);
-    if (dwarf_ == nullptr && separate != nullptr) dwarf_ = DwarfIndex::create(*separate);
+    std::vector<std::string> paths{original_path_, file_->path()};
+    if (separate != nullptr) paths.push_back(separate->path());
+    dwarf_ = DwarfIndex::create(*file_, paths);
+    if (dwarf_ == nullptr && separate != nullptr) dwarf_ = DwarfIndex::create(*separate, paths);
     if (dwarf_ == nullptr) {
       no_debug_info_ = debug_.problem;
       if (separate != nullptr) no_debug_info_ = "its debug file holds no readable .debug_info";

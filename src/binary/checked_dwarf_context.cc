@@ -21,11 +21,12 @@ llvm::StringRef text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-// The sections of one linked file: nothing is relocated.
+// The sections of one linked file, or of a split one: nothing is relocated.
 class Sections final : public llvm::DWARFObject {
  public:
-  explicit Sections(const DwarfSections& s)
-      : info_{text_of(s.info)},
+  Sections(const DwarfSections& s, bool split)
+      : split_(split),
+        info_{text_of(s.info)},
         types_{text_of(s.types)},
         str_offsets_{text_of(s.str_offsets)},
         addr_{text_of(s.addr)},
@@ -35,19 +36,40 @@ class Sections final : public llvm::DWARFObject {
         loclists_{text_of(s.loclists)},
         abbrev_(text_of(s.abbrev)),
         str_(text_of(s.str)),
-        line_str_(text_of(s.line_str)) {}
+        line_str_(text_of(s.line_str)) {
+    for (const auto& bytes : s.more_info) more_info_.push_back({text_of(bytes)});
+    for (const auto& bytes : s.more_types) more_types_.push_back({text_of(bytes)});
+  }
 
   llvm::StringRef getFileName() const override { return ""; }
   bool isLittleEndian() const override { return true; }
   std::uint8_t getAddressSize() const override { return 8; }
   void forEachInfoSections(
       llvm::function_ref<void(const llvm::DWARFSection&)> visit) const override {
-    visit(info_);
+    if (!split_) visit(info_);
   }
   void forEachTypesSections(
       llvm::function_ref<void(const llvm::DWARFSection&)> visit) const override {
-    if (!types_.Data.empty()) visit(types_);
+    if (!split_ && !types_.Data.empty()) visit(types_);
   }
+  void forEachInfoDWOSections(
+      llvm::function_ref<void(const llvm::DWARFSection&)> visit) const override {
+    if (!split_) return;
+    visit(info_);
+    for (const llvm::DWARFSection& section : more_info_) visit(section);
+  }
+  void forEachTypesDWOSections(
+      llvm::function_ref<void(const llvm::DWARFSection&)> visit) const override {
+    if (!split_) return;
+    if (!types_.Data.empty()) visit(types_);
+    for (const llvm::DWARFSection& section : more_types_) visit(section);
+  }
+  llvm::StringRef getAbbrevDWOSection() const override { return abbrev_; }
+  llvm::StringRef getStrDWOSection() const override { return str_; }
+  const llvm::DWARFSection& getStrOffsetsDWOSection() const override { return str_offsets_; }
+  const llvm::DWARFSection& getRnglistsDWOSection() const override { return rnglists_; }
+  const llvm::DWARFSection& getLocDWOSection() const override { return loc_; }
+  const llvm::DWARFSection& getLoclistsDWOSection() const override { return loclists_; }
   llvm::StringRef getAbbrevSection() const override { return abbrev_; }
   llvm::StringRef getStrSection() const override { return str_; }
   llvm::StringRef getLineStrSection() const override { return line_str_; }
@@ -65,7 +87,9 @@ class Sections final : public llvm::DWARFObject {
   }
 
  private:
+  bool split_;
   llvm::DWARFSection info_, types_, str_offsets_, addr_, ranges_, rnglists_, loc_, loclists_;
+  std::vector<llvm::DWARFSection> more_info_, more_types_;
   llvm::StringRef abbrev_, str_, line_str_;
 };
 
@@ -177,11 +201,9 @@ bool is_named_type(dwarf::Tag tag) {
   }
 }
 
-CheckedDwarfContext::CheckedDwarfContext(const DwarfSections& sections)
-    : llvm::DWARFContext(std::make_unique<Sections>(sections), "", ignore, ignore),
-      abbrev_(sections.abbrev),
-      str_(sections.str),
-      line_str_(sections.line_str) {}
+CheckedDwarfContext::CheckedDwarfContext(const DwarfSections& sections, bool split)
+    : llvm::DWARFContext(std::make_unique<Sections>(sections, split), "", ignore, ignore),
+      sections_(sections) {}
 
 CheckedDwarfContext::~CheckedDwarfContext() = default;
 
@@ -189,8 +211,8 @@ const CheckedDwarfContext::AbbreviationTable& CheckedDwarfContext::abbreviations
     std::uint64_t offset) {
   const auto [it, fresh] = tables_.try_emplace(offset);
   AbbreviationTable& table = it->second;
-  if (!fresh || offset >= abbrev_.size()) return table;
-  ByteReader reader(abbrev_, static_cast<std::size_t>(offset));
+  if (!fresh || offset >= sections_.abbrev.size()) return table;
+  ByteReader reader(sections_.abbrev, static_cast<std::size_t>(offset));
   while (table.by_code.size() < kMaxAbbreviations && table.forms.size() < kMaxForms) {
     const std::uint64_t code = reader.uleb();
     if (!reader.ok()) return table;
@@ -228,7 +250,7 @@ std::optional<std::string_view> CheckedDwarfContext::name_at(ByteReader reader, 
   if (form == dwarf::DW_FORM_string) return reader.c_string();
   if (form != dwarf::DW_FORM_strp && form != dwarf::DW_FORM_line_strp) return std::nullopt;
   const std::uint64_t offset = wide ? reader.u64() : reader.u32();
-  const auto section = form == dwarf::DW_FORM_strp ? str_ : line_str_;
+  const auto section = form == dwarf::DW_FORM_strp ? sections_.str : sections_.line_str;
   if (!reader.ok() || offset >= section.size()) return std::string_view{};
   return ByteReader(section, static_cast<std::size_t>(offset)).c_string();
 }
@@ -273,8 +295,8 @@ bool CheckedDwarfContext::walk(llvm::DWARFUnit& unit, bool root_only,
     const bool looks = type_name && it->second.type;
     for (std::uint32_t i = 0; i < it->second.count; ++i) {
       if (looks && i == it->second.name) {
-        const auto name = name_at(reader, table.forms[it->second.first + i],
-                                  unit.getDwarfOffsetByteSize() == 8);
+        const auto name =
+            name_at(reader, table.forms[it->second.first + i], unit.getDwarfOffsetByteSize() == 8);
         if (!name || (*name == *type_name && !it->second.declaration)) {
           found = TypeMention::definition;
           return true;
@@ -296,13 +318,24 @@ bool CheckedDwarfContext::walk(llvm::DWARFUnit& unit, bool root_only,
 
 bool CheckedDwarfContext::usable(llvm::DWARFUnit& unit) {
   Verdict& verdict = verdicts_[&unit];
-  if (!verdict.all) verdict.all = check(unit, false);
+  if (!verdict.all) verdict.all = root_usable(unit) && check(unit, false);
   return *verdict.all;
 }
 
 bool CheckedDwarfContext::root_usable(llvm::DWARFUnit& unit) {
   Verdict& verdict = verdicts_[&unit];
-  if (!verdict.root) verdict.root = check(unit, true);
+  if (!verdict.root) {
+    verdict.root = check(unit, true);
+    // LLVM tells only the first who asks for the root that it could not set the unit up (its string
+    // offsets are malformed); to all others it gives a unit without a table of locations, and reads
+    // that.
+    if (*verdict.root) {
+      if (llvm::Error error = unit.tryExtractDIEsIfNeeded(/*CUDieOnly=*/true)) {
+        llvm::consumeError(std::move(error));
+        verdict.root = false;
+      }
+    }
+  }
   return *verdict.root;
 }
 

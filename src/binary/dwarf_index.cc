@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <iterator>
+#include <unordered_set>
 
 #include "binary/byte_reader.h"
 #include "llvm/BinaryFormat/Dwarf.h"
@@ -43,7 +44,7 @@ DWARFDie die_reference(const DWARFDie& die, dwarf::Attribute attribute) {
   DWARFDie target;
   if (value->getForm() == dwarf::DW_FORM_ref_sig8) {
     auto* types =
-        context.getTypeUnitForHash(unit->getVersion(), value->getRawUValue(), /*IsDWO=*/false);
+        context.getTypeUnitForHash(unit->getVersion(), value->getRawUValue(), unit->isDWOUnit());
     if (types != nullptr && context.usable(*types)) {
       target = types->getDIEForOffset(types->getOffset() + types->getTypeOffset());
     }
@@ -197,7 +198,8 @@ std::string die_qualified_name(const DWARFDie& die) {
   return name;
 }
 
-std::unique_ptr<DwarfIndex> DwarfIndex::create(ElfFile& file) {
+std::unique_ptr<DwarfIndex> DwarfIndex::create(ElfFile& file,
+                                               std::vector<std::string> module_paths) {
   std::unique_ptr<DwarfIndex> index(new DwarfIndex);
   index->file_ = &file;
   // Each section named here is decompressed when the index is made.
@@ -220,6 +222,7 @@ std::unique_ptr<DwarfIndex> DwarfIndex::create(ElfFile& file) {
   s.loclists = load("loclists");
   index->line_ = load("line");
   index->context_ = std::make_unique<CheckedDwarfContext>(s);
+  index->split_ = std::make_unique<SplitDwarf>(*index->context_, std::move(module_paths));
   return index;
 }
 
@@ -296,7 +299,24 @@ void DwarfIndex::load_ranges() {
                    [](const UnitRange& a, const UnitRange& b) { return a.low < b.low; });
 }
 
+bool DwarfIndex::stands_for_itself(DWARFUnit& unit) {
+  DWARFUnit* full = split_->full_unit(unit).unit;
+  return full == nullptr || !CheckedDwarfContext::of(*full).usable(*full);
+}
+
+std::string DwarfIndex::split_problem(DWARFUnit& unit) {
+  if (unit.isDWOUnit()) return {};
+  const SplitDwarf::Found& found = split_->full_unit(unit);
+  if (found.unit == nullptr) return found.problem;
+  return stands_for_itself(unit) ? "its split file is malformed" : std::string();
+}
+
 DWARFUnit* DwarfIndex::unit_at(std::uint64_t address) {
+  DWARFUnit* own = own_unit_at(address);
+  return own == nullptr || stands_for_itself(*own) ? own : split_->full_unit(*own).unit;
+}
+
+DWARFUnit* DwarfIndex::own_unit_at(std::uint64_t address) {
   load_ranges();
   const auto covers = [&](const UnitRange& r) { return address >= r.low && address < r.high; };
   const auto after =
@@ -382,6 +402,12 @@ std::vector<DWARFDie> DwarfIndex::scopes_at(const DWARFDie& function, std::uint6
 }
 
 const LineTable* DwarfIndex::line_table(DWARFUnit& unit) {
+  if (unit.isDWOUnit()) {
+    // A full unit's lines and file numbers are its skeleton's; type units of a split file have none
+    // here.
+    DWARFUnit* skeleton = unit.getLinkedUnit();
+    return skeleton != nullptr ? line_table(*skeleton) : nullptr;
+  }
   UnitData& data = data_[&unit];
   if (data.lines_loaded) return data.lines;
   data.lines_loaded = true;
@@ -505,27 +531,29 @@ const std::vector<StaticVariable>& DwarfIndex::static_variables(DWARFUnit& unit)
 std::vector<DWARFUnit*> DwarfIndex::all_units_if_small() {
   std::vector<DWARFUnit*> units;
   if (sections_.info.size() > kSmallDebugInfo) return units;
+  std::uint64_t size = sections_.info.size();
+  for (DWARFUnit* unit : split_->full_units()) {
+    size += unit->getLength();
+    if (size > kSmallDebugInfo) return {};
+    if (CheckedDwarfContext::of(*unit).usable(*unit)) units.push_back(unit);
+  }
   for (const auto& unit : context_->normal_units()) {
-    if (context_->usable(*unit)) units.push_back(unit.get());
+    if (context_->usable(*unit) && stands_for_itself(*unit)) units.push_back(unit.get());
   }
   return units;
 }
 
-std::vector<DWARFUnit*> DwarfIndex::units_mentioning(std::string_view text) {
-  std::vector<DWARFUnit*> units;
-  if (text.empty() || text.size() > 4096) return units;
-  std::string key(text);
-  if (const auto it = mentions_.find(key); it != mentions_.end()) return it->second;
-  if (mentions_.size() > 4096) mentions_.clear();
+namespace {
 
-  // The string with its NUL stands in .debug_str (and entries refer to its offset), or in the
-  // entries themselves. Linkers merge tails, so what stands before it does not matter.
-  const std::string needle = key + '\0';
-  constexpr std::size_t kMaxOffsets = 64;
+/// Where a string with its NUL stands in sections of strings; linkers merge tails, so what stands
+/// before it does not matter.
+struct StringPlaces {
   std::vector<std::uint32_t> offsets;
   bool too_many = false;
-  for (const auto section : {sections_.str, sections_.line_str}) {
-    if (section.empty()) continue;
+
+  void look_into(std::span<const std::byte> section, const std::string& needle) {
+    constexpr std::size_t kMaxOffsets = 64;
+    if (section.empty()) return;
     const std::string_view strings(reinterpret_cast<const char*>(section.data()), section.size());
     std::size_t from = 0;
     while (from < strings.size()) {
@@ -541,24 +569,78 @@ std::vector<DWARFUnit*> DwarfIndex::units_mentioning(std::string_view text) {
       from = offset + 1;
     }
   }
+  [[nodiscard]] bool referred_to_in(llvm::StringRef bytes) const {
+    return std::any_of(offsets.begin(), offsets.end(), [&](const std::uint32_t& offset) {
+      return ::memmem(bytes.data(), bytes.size(), &offset, 4) != nullptr;
+    });
+  }
+};
+
+llvm::StringRef bytes_of(const DWARFUnit& unit) {
+  const llvm::StringRef section = unit.getInfoSection().Data;
+  const std::uint64_t end = std::min<std::uint64_t>(unit.getNextUnitOffset(), section.size());
+  return unit.getOffset() < end ? section.slice(unit.getOffset(), end) : llvm::StringRef();
+}
+
+}  // namespace
+
+std::vector<DWARFUnit*> DwarfIndex::units_mentioning(std::string_view text) {
+  std::vector<DWARFUnit*> units;
+  if (text.empty() || text.size() > 4096) return units;
+  std::string key(text);
+  if (mentions_with_ != split_->looked_for() || mentions_.size() > 4096) mentions_.clear();
+  if (const auto it = mentions_.find(key); it != mentions_.end()) return it->second;
+
+  // The string stands in .debug_str (and entries refer to its offset), or in the entries
+  // themselves.
+  const std::string needle = key + '\0';
+  StringPlaces places;
+  places.look_into(sections_.str, needle);
+  places.look_into(sections_.line_str, needle);
+  // Indexed strings (DW_FORM_strx*) leave no trace in the unit's bytes.
+  const bool indexed = !sections_.str_offsets.empty() && !places.offsets.empty();
   for (const auto& unit : context_->normal_units()) {
-    const llvm::StringRef section = unit->getInfoSection().Data;
-    const std::uint64_t begin = unit->getOffset();
-    const std::uint64_t end = std::min<std::uint64_t>(unit->getNextUnitOffset(), section.size());
-    if (begin >= end) continue;
-    const llvm::StringRef bytes = section.substr(begin, end - begin);
-    const auto holds = [&](const void* data, std::size_t size) {
-      return ::memmem(bytes.data(), bytes.size(), data, size) != nullptr;
-    };
-    // Indexed strings (DW_FORM_strx*) leave no trace in the unit's bytes.
-    const bool indexed = !sections_.str_offsets.empty() && !offsets.empty();
-    bool match = too_many || indexed || holds(needle.data(), needle.size());
-    for (std::size_t i = 0; !match && i < offsets.size(); ++i) match = holds(&offsets[i], 4);
-    if (match && context_->usable(*unit)) units.push_back(unit.get());
+    const llvm::StringRef bytes = bytes_of(*unit);
+    if (bytes.empty()) continue;
+    const bool match =
+        places.too_many || indexed ||
+        ::memmem(bytes.data(), bytes.size(), needle.data(), needle.size()) != nullptr ||
+        places.referred_to_in(bytes);
+    if (match && context_->usable(*unit) && stands_for_itself(*unit)) units.push_back(unit.get());
+  }
+  // Units of a package have their strings in common.
+  const std::byte* strings = nullptr;
+  StringPlaces split_places;
+  std::unordered_set<const CheckedDwarfContext*> seen;
+  const auto look_at = [&](DWARFUnit& unit) {
+    CheckedDwarfContext& context = CheckedDwarfContext::of(unit);
+    const DwarfSections& s = context.sections();
+    if (s.str.data() != strings) {
+      strings = s.str.data();
+      split_places = {};
+      split_places.look_into(s.str, needle);
+    }
+    const llvm::StringRef bytes = bytes_of(unit);
+    const llvm::StringRef offsets(reinterpret_cast<const char*>(s.str_offsets.data()),
+                                  s.str_offsets.size());
+    const bool match =
+        split_places.too_many || split_places.referred_to_in(offsets) ||
+        ::memmem(bytes.data(), bytes.size(), needle.data(), needle.size()) != nullptr;
+    if (match && context.usable(unit)) units.push_back(&unit);
+  };
+  for (DWARFUnit* full : split_->full_units()) {
+    look_at(*full);
+    CheckedDwarfContext& context = CheckedDwarfContext::of(*full);
+    if (!seen.insert(&context).second) continue;
+    for (const auto& unit : context.dwo_units()) {
+      if (unit->isTypeUnit()) look_at(*unit);
+    }
   }
   // The whole of a large file would stay resident.
   constexpr std::size_t kLargeFile = std::size_t{64} << 20;
   if (file_->bytes().size() > kLargeFile) file_->drop_pages();
+  split_->drop_pages();
+  mentions_with_ = split_->looked_for();
   mentions_[std::move(key)] = units;
   return units;
 }

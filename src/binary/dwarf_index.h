@@ -21,6 +21,7 @@
 #include "binary/checked_dwarf_context.h"
 #include "binary/elf_file.h"
 #include "binary/line_table.h"
+#include "binary/split_dwarf.h"
 #include "binary/symbolizer.h"
 #include "llvm/DebugInfo/DWARF/DWARFDie.h"
 #include "llvm/DebugInfo/DWARF/DWARFUnit.h"
@@ -43,11 +44,12 @@ struct StaticVariable {
 
 class DwarfIndex {
  public:
-  /// `file` holds the .debug_* sections and must outlive the index. Null if it has no debug
-  /// information that could be read.
-  static std::unique_ptr<DwarfIndex> create(ElfFile& file);
+  /// `file` holds the .debug_* sections and must outlive the index. `module_paths`: see SplitDwarf.
+  /// Null if it has no debug information that could be read.
+  static std::unique_ptr<DwarfIndex> create(ElfFile& file, std::vector<std::string> module_paths);
 
-  /// The unit whose code covers the address, or null.
+  /// The unit whose code covers the address, or null. Where that is a skeleton, the full unit in
+  /// its split file, if that can be read: all other functions take both.
   llvm::DWARFUnit* unit_at(std::uint64_t address);
 
   struct FunctionHit {
@@ -75,6 +77,15 @@ class DwarfIndex {
   /// All units if the debug information is small enough to scan (16 MiB), else none.
   std::vector<llvm::DWARFUnit*> all_units_if_small();
 
+  /// Why the full unit of this skeleton cannot be read: one clause. Such a unit has lines, and at
+  /// most names of functions: nothing may be concluded from what it does not name. Empty for any
+  /// other unit.
+  std::string split_problem(llvm::DWARFUnit& unit);
+  /// Names and types may be in another file (.gnu_debugaltlink, made by dwz), which is not read.
+  [[nodiscard]] bool has_supplement() const {
+    return file_->section(".gnu_debugaltlink") != nullptr;
+  }
+
   /// DW_AT_decl_file and DW_AT_decl_line, through abstract origins and specifications.
   SourcePosition declaration(const llvm::DWARFDie& die);
 
@@ -98,11 +109,16 @@ class DwarfIndex {
     std::uint64_t unit_offset;
   };
   llvm::DWARFUnit* unit_for_offset(std::uint64_t offset);
+  /// The module's own unit there.
+  llvm::DWARFUnit* own_unit_at(std::uint64_t address);
+  /// The module's units whose entries are here: no skeletons of units that can be read.
+  bool stands_for_itself(llvm::DWARFUnit& unit);
 
   ElfFile* file_ = nullptr;
   DwarfSections sections_;
   std::span<const std::byte> line_;
   std::unique_ptr<CheckedDwarfContext> context_;
+  std::unique_ptr<SplitDwarf> split_;
   bool ranges_loaded_ = false;
   std::vector<UnitRange> ranges_;      // from the index sections, sorted by low
   std::vector<UnitRange> own_ranges_;  // from unit DIEs scanned so far, unsorted
@@ -111,6 +127,7 @@ class DwarfIndex {
   // By offset in .debug_line and the folder that completes its paths.
   std::map<std::pair<std::uint64_t, std::string>, std::optional<LineTable>> line_tables_;
   std::unordered_map<std::string, std::vector<llvm::DWARFUnit*>> mentions_;
+  std::size_t mentions_with_ = 0;  ///< split units that had been looked for when those were found
 };
 
 // ---- attribute access that cannot fail ----

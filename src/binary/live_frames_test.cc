@@ -28,7 +28,7 @@ using testing::ProcessMemory;
 using testing::read_maps;
 using testing::TemporaryFolder;
 
-enum class Debug { embedded, debug_link, build_id_folder, stripped };
+enum class Debug { embedded, debug_link, build_id_folder, stripped, split, split_moved, package };
 
 struct Variant {
   std::string name;
@@ -52,6 +52,28 @@ std::vector<Variant> variants() {
                             (level + 1) + "dwarf" + (version + 8),
                         compiler,
                         {level, version}});
+      }
+    }
+  }
+  for (const char* compiler : {"gcc", "clang-14"}) {
+    for (const char* version : {"4", "5"}) {
+      const std::string prefix =
+          (compiler == std::string("gcc") ? "gccSplit" : "clangSplit") + std::string(version);
+      const auto add = [&](const std::string& suffix, const char* level, Debug debug,
+                           const std::vector<std::string>& more = {}) {
+        std::vector<std::string> options{level, std::string("-gdwarf-") + version, "-gsplit-dwarf"};
+        options.insert(options.end(), more.begin(), more.end());
+        list.push_back({prefix + suffix, compiler, options, debug});
+      };
+      add("O0", "-O0", Debug::split);
+      add("O2", "-O2", Debug::split);
+      add("Moved", "-O1", Debug::split_moved);
+      // (llvm-dwp does not come back from what gcc makes of DWARF 5, and binutils' dwp knows none.)
+      const bool gcc = compiler == std::string("gcc");
+      if (!gcc || version == std::string("4")) add("Package", "-O1", Debug::package);
+      if (gcc) {
+        add("Types", "-O1", Debug::split, {"-fdebug-types-section"});
+        add("Compressed", "-O2", Debug::split, {"-gz=zlib"});
       }
     }
   }
@@ -88,17 +110,38 @@ class LiveFrames : public ::testing::TestWithParam<Variant> {
     std::string compiler = GetParam().compiler;
     if (!compiler_suffix.empty()) compiler = compiler == "gcc" ? "g++" : "clang++-14";
     library_ = folder_ / "specimen.so";
-    std::vector<std::string> command{compiler, "-shared", "-fPIC", "-o", library_};
+    const Debug debug_kind = GetParam().debug;
+    const bool split = debug_kind == Debug::split || debug_kind == Debug::split_moved ||
+                       debug_kind == Debug::package;
+    const std::string object = folder_ / "build/specimen.o";
+    std::vector<std::string> command{compiler, "-fPIC"};
     command.insert(command.end(), GetParam().options.begin(), GetParam().options.end());
+    if (split) {
+      command.insert(command.end(), {"-c", "-o", object});
+      ASSERT_TRUE(testing::run({"mkdir", folder_ / "build"}));
+    } else {
+      command.insert(command.end(), {"-shared", "-o", library_});
+    }
     command.push_back(testing::test_data(source));
     if (!testing::run({compiler, "--version"})) GTEST_SKIP() << compiler << " is not installed";
     ASSERT_TRUE(testing::run(command));
     DebugFileSearch search;
-    if (GetParam().debug != Debug::embedded) {
+    if (split) {
+      const std::string dwo = folder_ / "build/specimen.dwo";
+      ASSERT_TRUE(testing::run({compiler, "-shared", "-o", library_, object}));
+      if (debug_kind == Debug::package) {
+        const std::string tool = compiler.starts_with("g") ? "dwp" : "llvm-dwp-19";
+        if (!testing::run({tool, "--version"})) GTEST_SKIP() << tool << " is not installed";
+        ASSERT_TRUE(testing::run({tool, dwo, "-o", library_ + ".dwp"}));
+        ASSERT_TRUE(testing::run({"rm", dwo}));
+      } else if (debug_kind == Debug::split_moved) {
+        ASSERT_TRUE(testing::run({"mv", dwo, folder_.path()}));
+      }
+    } else if (debug_kind != Debug::embedded) {
       const std::string debug = folder_ / "specimen.so.debug";
       ASSERT_TRUE(testing::run({"objcopy", "--only-keep-debug", library_, debug}));
       ASSERT_TRUE(testing::run({"objcopy", "--strip-all", library_}));
-      if (GetParam().debug == Debug::debug_link) {
+      if (debug_kind == Debug::debug_link) {
         ASSERT_TRUE(testing::run({"objcopy", "--add-gnu-debuglink=" + debug, library_}));
       } else {
         ModuleCache probe;
@@ -475,7 +518,9 @@ TEST_P(LiveFrames, TypesSymbolsAndCodeByName) {
   EXPECT_EQ(rows.front().address, visit);
 
   const auto variadic = [&](const char* name) {
-    return symbolizer().locate(Address{reinterpret_cast<std::uint64_t>(dlsym(handle_, name))}).variadic;
+    return symbolizer()
+        .locate(Address{reinterpret_cast<std::uint64_t>(dlsym(handle_, name))})
+        .variadic;
   };
   EXPECT_TRUE(variadic("count_unnamed"));
   EXPECT_FALSE(variadic("without_prototype"));

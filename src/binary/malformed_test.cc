@@ -1,6 +1,7 @@
 // Damaged files: every query must come back, with whatever answer. Run under the sanitizers.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -89,14 +90,41 @@ class Malformed : public ::testing::TestWithParam<std::vector<std::string>> {
   void SetUp() override {
     std::vector<std::string> command = GetParam();
     if (!testing::run({command[0], "--version"})) GTEST_SKIP() << command[0] << " is not installed";
-    command.insert(command.end(), {"-shared", "-fPIC", "-Wl,-Ttext-segment=0x400000", "-o",
-                                   folder_ / "good.so", testing::test_data("frames.c")});
+    const std::string compiler = command[0];
+    const std::string library = folder_ / "good.so";
+    std::string damaged = library;
+    const bool split = std::find(command.begin(), command.end(), "-gsplit-dwarf") != command.end();
+    const bool package = split && command.back() == "package";
+    if (package) command.pop_back();
+    if (split) {
+      // The split file is the damaged one, where the module looks for it.
+      command.insert(command.end(), {"-fPIC", "-c", "-o", folder_ / "good.o"});
+      command.push_back(testing::test_data("frames.c"));
+      ASSERT_TRUE(testing::run(command));
+      command = {compiler, "-shared", "-Wl,-Ttext-segment=0x400000",
+                 "-o",     library,   folder_ / "good.o"};
+      damaged = split_ = folder_ / "good.dwo";
+    } else {
+      command.insert(command.end(), {"-shared", "-fPIC", "-Wl,-Ttext-segment=0x400000", "-o",
+                                     library, testing::test_data("frames.c")});
+    }
     ASSERT_TRUE(testing::run(command));
-    std::ifstream in(folder_ / "good.so", std::ios::binary);
+    if (package) {
+      if (!testing::run({"llvm-dwp-19", "--version"})) GTEST_SKIP() << "no llvm-dwp-19";
+      damaged = split_ = library + ".dwp";
+      ASSERT_TRUE(testing::run({"llvm-dwp-19", folder_ / "good.dwo", "-o", split_}));
+      ASSERT_TRUE(testing::run({"rm", folder_ / "good.dwo"}));
+    }
+    std::ifstream in(damaged, std::ios::binary);
     good_.assign(std::istreambuf_iterator<char>(in), {});
-    ASSERT_GT(good_.size(), 10000U);
+    ASSERT_GT(good_.size(), split ? 2000U : 10000U);
   }
   void query(const std::string& bytes, std::uint64_t seed) {
+    if (!split_.empty()) {
+      std::ofstream(split_, std::ios::binary) << bytes;
+      SCOPED_TRACE(split_);
+      return query_everything(folder_ / "good.so", seed);
+    }
     const std::string file = folder_ / ("bad" + std::to_string(seed) + ".so");
     std::ofstream(file, std::ios::binary) << bytes;
     SCOPED_TRACE(file);
@@ -104,6 +132,7 @@ class Malformed : public ::testing::TestWithParam<std::vector<std::string>> {
     std::remove(file.c_str());  // kept if the query does not come back
   }
   TemporaryFolder folder_;
+  std::string split_;  ///< the split file, if it is that one
   std::string good_;
 };
 
@@ -138,11 +167,17 @@ TEST_P(Malformed, Truncated) {
 
 INSTANTIATE_TEST_SUITE_P(
     Formats, Malformed,
-    ::testing::Values(std::vector<std::string>{"gcc", "-O2", "-gdwarf-5"},
-                      std::vector<std::string>{"gcc", "-O1", "-gdwarf-4", "-fdebug-types-section"},
-                      std::vector<std::string>{"clang-14", "-O1", "-gdwarf-5"},
-                      std::vector<std::string>{"gcc", "-O2", "-g", "-gz=zlib",
-                                               "-fno-asynchronous-unwind-tables"}),
+    ::testing::Values(
+        std::vector<std::string>{"gcc", "-O2", "-gdwarf-5"},
+        std::vector<std::string>{"gcc", "-O1", "-gdwarf-4", "-fdebug-types-section"},
+        std::vector<std::string>{"clang-14", "-O1", "-gdwarf-5"},
+        std::vector<std::string>{"gcc", "-O2", "-g", "-gz=zlib", "-fno-asynchronous-unwind-tables"},
+        std::vector<std::string>{"gcc", "-O2", "-gdwarf-4", "-gsplit-dwarf",
+                                 "-fdebug-types-section"},
+        std::vector<std::string>{"gcc", "-O2", "-gdwarf-5", "-gsplit-dwarf"},
+        std::vector<std::string>{"clang-14", "-O1", "-gdwarf-5", "-gsplit-dwarf"},
+        std::vector<std::string>{"clang-14", "-O1", "-gdwarf-4", "-gsplit-dwarf", "package"},
+        std::vector<std::string>{"clang-14", "-O2", "-gdwarf-5", "-gsplit-dwarf", "package"}),
     [](const auto& i) { return "format" + std::to_string(i.index); });
 
 }  // namespace

@@ -42,7 +42,8 @@ SourcePosition call_site(DwarfIndex& index, const DWARFDie& inlined) {
   return position;
 }
 
-/// A function without a prototype (K&R C) also has unspecified parameters, but takes none beside the named.
+/// A function without a prototype (K&R C) also has unspecified parameters, but takes none beside
+/// the named.
 bool is_variadic(const DWARFDie& function) {
   DWARFDie die = function;
   bool unnamed = false;
@@ -68,7 +69,13 @@ void add_debug_info(const Module& module, DwarfIndex& index, std::uint64_t addre
     location.no_debug_info = "no compile unit covers this address";
     return;
   }
-  location.has_debug_info = true;
+  // From what a skeleton does not name, nothing may be concluded.
+  location.no_debug_info = index.split_problem(*unit);
+  location.has_debug_info = location.no_debug_info.empty();
+  if (location.has_debug_info && index.has_supplement()) {
+    location.no_debug_info =
+        "a part of it is in the file that .gnu_debugaltlink names (dwz), which is not read";
+  }
   location.language = language_name(die_language(unit->getUnitDIE()));
   const SourcePosition line = index.line_at(*unit, address).value_or(SourcePosition{});
   const auto function = index.function_at(*unit, address);

@@ -51,7 +51,8 @@ struct CodeLocation {
   Address entry;  ///< the function's entry pc (differs in a cold part); 0 unknown
   std::vector<FunctionFrame> frames;  ///< innermost first; empty if not even a symbol is known
   bool has_debug_info = false;
-  std::string no_debug_info;  ///< why, if has_debug_info is false: one clause
+  /// Why, if has_debug_info is false; else what of it is missing, if anything is: one clause.
+  std::string no_debug_info;
   std::string language;       ///< "C", "C++", "Go", "Rust", "assembly" or empty
   bool variadic = false;      ///< the physical function takes unnamed arguments, after its named ones
 

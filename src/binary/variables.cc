@@ -54,6 +54,12 @@ Result<FunctionContext> function_context(const ModuleMap& map, const Frame& fram
   }
   context.lookup = context.module->file_address(lookup);
   context.unit = context.index->unit_at(context.lookup);
+  if (context.unit != nullptr) {
+    const std::string problem = context.index->split_problem(*context.unit);
+    if (!problem.empty()) {
+      return Error{ErrorCode::not_found, "no debug information for " + name + ": " + problem};
+    }
+  }
   const auto hit = context.unit != nullptr
                        ? context.index->function_at(*context.unit, context.lookup)
                        : std::nullopt;
@@ -140,8 +146,8 @@ class FrameEvaluator {
   std::optional<std::uint64_t> base_;
 };
 
-// A fixed place in the frame: relative to the frame base or the CFA, or, as clang writes it, to rsp or rbp
-// alone ("DW_OP_breg7 12": the offset is the rest of the expression).
+// A fixed place in the frame: relative to the frame base or the CFA, or, as clang writes it, to rsp
+// or rbp alone ("DW_OP_breg7 12": the offset is the rest of the expression).
 template <typename Bytes>
 bool is_frame_place(const Bytes& expression) {
   const std::uint8_t op = expression.front();

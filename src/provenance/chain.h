@@ -26,6 +26,10 @@
 
 namespace culprit::provenance {
 
+namespace testing {
+class ChainBench;
+}
+
 /// `size` bytes of a value from byte `offset` on.
 [[nodiscard]] inline std::uint64_t low_bytes(std::uint64_t value, std::uint32_t offset,
                                              std::uint32_t size) {
@@ -76,6 +80,8 @@ class Chain {
   Result<report::Report> run();
 
  private:
+  friend class testing::ChainBench;
+
   Status pick_crash();
   /// What the program said of the failure at candidate_.
   void read_crash_text();

@@ -198,7 +198,7 @@ Result<report::Report> Chain::run() {
   begin_phase({});
   report::number_hops(report_.hops);
   for (const binary::CodeLocation* code : {&scene_.moment.frames.front().code}) {
-    if (code->module != nullptr && !code->has_debug_info && !code->no_debug_info.empty()) {
+    if (code->module != nullptr && !code->no_debug_info.empty()) {
       image_->warn(code->module->path + ": " + code->no_debug_info);
     }
   }

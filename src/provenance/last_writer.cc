@@ -387,9 +387,10 @@ SourcePlace describe_source(const ProcessImage& image, const Moment& moment, Add
   place.name = short_name(image, moment, address, memory);
   if (const auto i = moment.frame_of(address)) {
     const WalkFrame& frame = moment.frames[*i];
-    if (!frame.code.has_debug_info) {
+    if (!frame.code.has_debug_info || !frame.code.no_debug_info.empty()) {
       place.no_debug_info =
-          fmt::format("no debug info for {} in {}: {}", frame.code.best_name(),
+          fmt::format("{} debug info for {} in {}: {}",
+                      frame.code.has_debug_info ? "incomplete" : "no", frame.code.best_name(),
                       frame.code.module != nullptr ? frame.code.module->path : "unknown code",
                       frame.code.no_debug_info);
     }

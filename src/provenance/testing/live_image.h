@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 
 #include "provenance/process_image.h"
 #include "replay/trace_index.h"
@@ -14,6 +15,9 @@ class LiveImage {
  public:
   LiveImage();
   [[nodiscard]] ProcessImage& image() { return *image_; }
+  /// The image for somebody who owns it; image() must not be called again, and this object must
+  /// outlive it.
+  [[nodiscard]] std::unique_ptr<ProcessImage> take() { return std::move(image_); }
 
  private:
   std::unique_ptr<replay::TraceIndex> index_;
