@@ -397,7 +397,9 @@ def check_blame(args, work, path, report):
         asked += 1
         if everything:
             listed = result.out[result.out.find(" bytes, holds "):]
-            for part in (f"event {hop['position']['event']}", hop["writer"].get("function", "")):
+            writer = hop["writer"]
+            name_there = writer.get("demangled") or writer.get("function", "")
+            for part in (f"event {hop['position']['event']}", name_there):
                 if part not in listed:
                     problems.append(f"{name}: culprit history does not tell {part!r}: {listed[-900:]} {result.err[-300:]}")
         try:
