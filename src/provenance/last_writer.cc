@@ -294,14 +294,12 @@ std::optional<ObjectBounds> array_left(const ProcessImage& image, const Moment& 
 
 namespace {
 
-/// "variable.member" with all that the byte is in; empty if it has no owner.
+/// "variable.member" with all that the byte is in; empty if no variable is there.
 std::string full_name(const ProcessImage& image, const Moment& moment, Address a,
                       const MemoryReader& memory) {
   const report::Location place = describe_location(image, moment, a, 1, memory);
-  if (!place.owner) return {};
-  const std::string& member = place.owner->member;
-  const bool dot = !member.empty() && member.front() != '[';
-  return place.owner->variable + (dot ? "." : "") + member;
+  const bool named = place.owner && !place.owner->variable.empty();
+  return named ? name_of(place) : std::string();
 }
 
 }  // namespace

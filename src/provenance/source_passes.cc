@@ -294,13 +294,9 @@ bool is_spill(const Moment& moment, const ResolvedSource& found) {
            !found.place->location.owner->variable.empty());
 }
 
-/// Asks windows that begin at earlier executions of the question's own instruction in the same
-/// activation, the shortest first: in a function that runs for long (an interpreter's loop, main)
-/// its entry is too far away, and the values that a turn of a loop uses are mostly made in that
-/// turn. Nothing if none of them tells.
-Result<std::optional<ResolvedSource>> ask_recent(const WindowAsker& asker, std::size_t frame,
-                                                 Address pc, const ResolvedSource& unresolved) {
-  const std::optional<ResolvedSource> nothing;
+/// The newest executions of the instruction at `pc` by the moment's thread, oldest first. One pass.
+/// None if it is executed too often to be looked for.
+Result<std::vector<replay::Hit>> executions_before(const WindowAsker& asker, Address pc) {
   ExecutionObserver executions;
   replay::PassSpec counting;
   counting.probes.push_back(execution_of(pc, asker.image, asker.moment.position.thread));
@@ -309,8 +305,16 @@ Result<std::optional<ResolvedSource>> ask_recent(const WindowAsker& asker, std::
   counting.deadline = asker.deadline;
   CULPRIT_ASSIGN(const auto counted,
                  run_unless_hot(asker.replay, counting, executions, asker.stats));
-  if (!counted) return nothing;
-  std::vector<replay::Hit>& hits = executions.hits;
+  return counted ? std::move(executions.hits) : std::vector<replay::Hit>{};
+}
+
+/// Asks windows that begin at earlier executions of the question's own instruction in the same
+/// activation, the shortest first: in a function that runs for long (an interpreter's loop, main)
+/// its entry is too far away, and the values that a turn of a loop uses are mostly made in that
+/// turn. Nothing if none of them tells.
+Result<std::optional<ResolvedSource>> ask_recent(const WindowAsker& asker, std::size_t frame,
+                                                 Address pc, const ResolvedSource& unresolved) {
+  CULPRIT_ASSIGN(std::vector<replay::Hit> hits, executions_before(asker, pc));
   if (!hits.empty()) hits.pop_back();  // the execution that is asked about
   std::erase_if(hits, [&](const replay::Hit& hit) {
     const auto cfa = cfa_at(asker.image, hit.registers);
@@ -333,25 +337,18 @@ Result<std::optional<ResolvedSource>> ask_recent(const WindowAsker& asker, std::
   return best;
 }
 
-/// Asks the window that begins at the newest execution of `call` in the activation, which returned the value:
-/// what the function did before may have taken long. Nothing if that does not tell.
+/// Asks the window that begins at the newest execution of `call` in the activation, which returned
+/// the value: what the function did before may have taken long. Nothing if that does not tell.
 Result<std::optional<ResolvedSource>> ask_from_call(const WindowAsker& asker, std::size_t frame,
                                                     Address call,
                                                     const ResolvedSource& unresolved) {
   const std::optional<ResolvedSource> nothing;
-  ExecutionObserver executions;
-  replay::PassSpec counting;
-  counting.probes.push_back(execution_of(call, asker.image, asker.moment.position.thread));
-  counting.probes.back().keep_last = kKeptHits;
-  counting.end = asker.moment.mark;
-  counting.deadline = asker.deadline;
-  CULPRIT_ASSIGN(const auto counted,
-                 run_unless_hot(asker.replay, counting, executions, asker.stats));
-  if (!counted) return nothing;
-  for (auto hit = executions.hits.rbegin(); hit != executions.hits.rend(); ++hit) {
+  CULPRIT_ASSIGN(const std::vector<replay::Hit> hits, executions_before(asker, call));
+  for (auto hit = hits.rbegin(); hit != hits.rend(); ++hit) {
     const auto cfa = cfa_at(asker.image, hit->registers);
     if (!cfa || cfa != asker.moment.frames[frame].frame.cfa) continue;
-    const replay::Mark begin = hit_mark(counting.probes.front(), hit->ordinal);
+    const replay::Mark begin =
+        hit_mark(execution_of(call, asker.image, asker.moment.position.thread), hit->ordinal);
     ResolvedSource found = unresolved;
     CULPRIT_ASSIGN(const Asked asked, asker.ask(begin, frame, kShortWindow, found));
     if (asked != Asked::answered) return nothing;

@@ -32,7 +32,10 @@ struct FrameQuestion {
   Address pc;  ///< of the instruction that it is about
   WindowQuestion question;
   std::optional<Address> returned_by{};  ///< see ValueQuestion
-  bool operator==(const FrameQuestion&) const = default;
+  /// How the answer may be found is no part of the question.
+  bool operator==(const FrameQuestion& other) const {
+    return frame == other.frame && pc == other.pc && question == other.question;
+  }
 };
 
 /// One triage's questions and answers. Moments are known by their marks.

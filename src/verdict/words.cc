@@ -20,6 +20,12 @@ std::string_view basename(std::string_view path) {
   return slash == std::string_view::npos ? path : path.substr(slash + 1);
 }
 
+/// The name for people of a frame or a writer.
+template <typename Code>
+const std::string& shown(const Code& code) {
+  return code.demangled.empty() ? code.function : code.demangled;
+}
+
 }  // namespace
 
 std::string place(std::string_view file, std::uint32_t line) {
@@ -48,10 +54,9 @@ std::string array_name(const report::Location& location) {
 
 std::string writer_name(const Hop& hop) {
   const report::Writer& w = hop.writer;
-  const std::string& name = w.demangled.empty() ? w.function : w.demangled;
+  const std::string& name = shown(w);
   if (const report::Frame* caller = caller_of_library(hop)) {
-    const std::string& ours = caller->demangled.empty() ? caller->function : caller->demangled;
-    return fmt::format("{} ({}, in {})", ours, place(caller->file, caller->line), name);
+    return fmt::format("{} ({}, in {})", shown(*caller), place(caller->file, caller->line), name);
   }
   const std::string at = place(w.file, w.line);
   if (name.empty()) return at.empty() ? "unknown code" : at;
@@ -59,7 +64,7 @@ std::string writer_name(const Hop& hop) {
 }
 
 std::string frame_name(const report::Frame& frame) {
-  const std::string& name = frame.demangled.empty() ? frame.function : frame.demangled;
+  const std::string& name = shown(frame);
   const std::string at = place(frame.file, frame.line);
   return at.empty() ? name : fmt::format("{} ({})", name, at);
 }
@@ -109,7 +114,7 @@ const report::Frame* program_frame(const std::vector<report::Frame>& frames) {
 }
 
 report::CauseSite site_of_frame(const report::Frame& f) {
-  return {f.demangled.empty() ? f.function : f.demangled, f.file, f.line, {}, {}, f.module};
+  return {shown(f), f.file, f.line, {}, {}, f.module};
 }
 
 const report::Frame* caller_of_library(const Hop& hop) {
@@ -124,7 +129,7 @@ const report::Frame* caller_of_library(const Hop& hop) {
 report::CauseSite site_of_writer(const Hop& hop) {
   if (const report::Frame* caller = caller_of_library(hop)) return site_of_frame(*caller);
   const report::Writer& w = hop.writer;
-  return {w.demangled.empty() ? w.function : w.demangled, w.file, w.line, {}, {}, w.module};
+  return {shown(w), w.file, w.line, {}, {}, w.module};
 }
 
 const Hop* before(const Report& report, const Hop& hop) {
