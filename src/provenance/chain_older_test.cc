@@ -21,14 +21,7 @@ constexpr std::uint64_t kBad = 0xdead'beef'0000;
 SNIPPET(store, "mov [r8], rax\n nop")
 
 Event stored(std::uint64_t value) {
-  Event event;
-  event.address = kSlot;
-  event.value = value;
-  event.registers.rip = kCode.value + 3;
-  event.registers[Gpr::r8] = kSlot.value;
-  event.registers[Gpr::rax] = value;
-  event.registers[Gpr::rsp] = 0x7fff'0000;
-  return event;
+  return testing::stored(kSlot, value, kCode + 3, Address{0x7fff'0000});
 }
 
 class OlderBytes : public ::testing::Test {

@@ -20,16 +20,7 @@ constexpr std::uint64_t kPointer = 0x7000'2000;
 
 SNIPPET(store, "mov [r8], rax\n nop")
 
-Event kept(std::uint64_t value) {
-  Event event;
-  event.address = kKept;
-  event.value = value;
-  event.registers.rip = kCode.value + 3;
-  event.registers[Gpr::r8] = kKept.value;
-  event.registers[Gpr::rax] = value;
-  event.registers[Gpr::rsp] = kCfa.value - 64;
-  return event;
-}
+Event kept(std::uint64_t value) { return testing::stored(kKept, value, kCode + 3, kCfa - 64); }
 
 class WayOfPointer : public ::testing::Test {
  protected:

@@ -1,7 +1,6 @@
 // Hops that kept a pointer in a variable whose scope has ended since.
 #include <dlfcn.h>
 #include <gtest/gtest.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 #include <functional>
@@ -10,22 +9,17 @@
 #include "binary/test_support.h"
 #include "provenance/testing/chain_bench.h"
 #include "provenance/testing/live_image.h"
+#include "provenance/testing/look.h"
 #include "provenance/testing/scripted_replay.h"
 
 namespace culprit::provenance {
 namespace {
 
 using testing::ChainBench;
+using testing::look;
+using testing::Look;
+using testing::Looker;
 using testing::ScriptedReplay;
-
-using Look = void (*)(void*, void*);
-using Looker = std::function<void(const Registers&, Address)>;
-
-__attribute__((noinline)) void look(void* context, void* where) {
-  CULPRIT_TEST_REGISTERS(registers);
-  (*static_cast<const Looker*>(context))(registers,
-                                         Address{reinterpret_cast<std::uint64_t>(where)});
-}
 
 /// testdata/scopes.c "crashes" while serve(which) has called a user of its pointer to the variable
 /// `left`.

@@ -2,7 +2,6 @@
 
 #include <dlfcn.h>
 #include <gtest/gtest.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 #include <functional>
@@ -13,21 +12,16 @@
 
 #include "binary/test_support.h"
 #include "provenance/testing/live_image.h"
+#include "provenance/testing/look.h"
 #include "provenance/testing/scripted_replay.h"
 
 namespace culprit::provenance {
 namespace {
 
 using binary::testing::ProcessMemory;
-
-using Look = void (*)(void*, void*);
-using Looker = std::function<void(const Registers&, Address)>;
-
-__attribute__((noinline)) void look(void* context, void* where) {
-  CULPRIT_TEST_REGISTERS(registers);
-  (*static_cast<const Looker*>(context))(registers,
-                                         Address{reinterpret_cast<std::uint64_t>(where)});
-}
+using testing::look;
+using testing::Look;
+using testing::Looker;
 
 /// testdata/scopes.c, loaded into this process; a moment of it is looked at in `with`.
 class Scopes : public ::testing::TestWithParam<const char*> {

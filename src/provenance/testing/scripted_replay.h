@@ -33,6 +33,18 @@ struct Event {
   std::optional<replay::Hit::Kernel> kernel;
 };
 
+/// `mov [r8], rax` has stored 8 bytes to `slot` and stands at `after`, with the stack at `sp`.
+inline Event stored(Address slot, std::uint64_t value, Address after, Address sp) {
+  Event event;
+  event.address = slot;
+  event.value = value;
+  event.registers.rip = after.value;
+  event.registers[Gpr::r8] = slot.value;
+  event.registers[Gpr::rax] = value;
+  event.registers[Gpr::rsp] = sp.value;
+  return event;
+}
+
 /// Runs passes over a list of events as a real replay does: probes with all their filters, hits
 /// that are kept, live stops with the memory of that moment, and end marks. Of marks it knows the
 /// end of the trace and probe hits; windows and map events it does not know.
